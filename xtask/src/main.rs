@@ -1,2 +1,95 @@
-//! Placeholder.
-fn main() {}
+//! The project's own commands, behind `cargo xtask`.
+//!
+//! Each command is a list of steps for [`steps::Steps`], which announces and times them and stops
+//! at the first that fails. Nothing here knows how Windlass works.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod browser;
+mod cargo;
+mod counts;
+mod steps;
+mod web_client;
+
+use steps::{Failed, Steps};
+
+/// Build, check and measure Windlass.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything that must hold before a change is merged; the README's test command
+    Test,
+    /// The quick part of `test`: format, lints, dependency directions
+    Check,
+    /// Rebuild the bundled web client, web-client/dist/windlass.js
+    Bundle,
+    /// Only the browser tests
+    Browser,
+    /// Measure against the budgets, in release; exits 1 when a figure falls short
+    Bench {
+        /// Which bench, for example `counter`
+        name: String,
+        /// Passed on to the bench
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let mut steps = Steps::new();
+    let (outcome, is_test) = match Cli::parse().command {
+        Command::Test => (test(&mut steps), true),
+        Command::Check => (check(&mut steps), false),
+        Command::Bundle => (web_client::bundle(&mut steps), false),
+        Command::Browser => (browser::test(&mut steps), true),
+        // A bench prints JSON lines and nothing else on stdout, so that they can be piped.
+        Command::Bench { name, options } => return cargo::bench(&name, &options),
+    };
+    steps.close(is_test);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed) => ExitCode::FAILURE,
+    }
+}
+
+fn check(steps: &mut Steps) -> Result<(), Failed> {
+    cargo::format(steps)?;
+    cargo::lints(steps)?;
+    cargo::architecture(steps)
+}
+
+fn test(steps: &mut Steps) -> Result<(), Failed> {
+    cargo::format(steps)?;
+    cargo::lints(steps)?;
+    cargo::docs(steps)?;
+    cargo::tests(steps)?;
+    cargo::doctests(steps)?;
+    web_client::test(steps)?;
+    browser::test(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_after_the_name_of_a_bench_reach_it() {
+        let cli = Cli::try_parse_from(["cargo xtask", "bench", "counter", "--pairs", "3"]).unwrap();
+        let Command::Bench { name, options } = cli.command else { panic!("not a bench") };
+        assert_eq!((name.as_str(), options), ("counter", vec!["--pairs".to_owned(), "3".to_owned()]));
+    }
+}

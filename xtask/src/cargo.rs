@@ -1,0 +1,65 @@
+//! The steps that are cargo's: format, lints, docs, tests, benches.
+
+use std::process::{Command, ExitCode};
+
+use crate::steps::{Failed, Steps};
+
+fn cargo(steps: &Steps, arguments: &[&str]) -> Command {
+    // Cargo names itself to what it runs, so that the toolchain stays the same one.
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = steps.command(program, "");
+    command.args(arguments);
+    command
+}
+
+pub(crate) fn format(steps: &mut Steps) -> Result<(), Failed> {
+    let mut command = cargo(steps, &["fmt", "--all", "--check"]);
+    steps.run("format", "run: cargo fmt --all", &mut command)
+}
+
+pub(crate) fn lints(steps: &mut Steps) -> Result<(), Failed> {
+    let mut command = cargo(steps, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
+    steps.run("lints", "mend what clippy names; an #[allow] needs a reason beside it", &mut command)
+}
+
+pub(crate) fn docs(steps: &mut Steps) -> Result<(), Failed> {
+    let mut command = cargo(steps, &["doc", "--workspace", "--no-deps", "--quiet"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    steps.run("docs", "mend what rustdoc names", &mut command)
+}
+
+pub(crate) fn tests(steps: &mut Steps) -> Result<(), Failed> {
+    let mut version = cargo(steps, &["nextest", "--version"]);
+    steps.step("nextest", "run: cargo install --locked cargo-nextest", |_| {
+        let found = version.output().is_ok_and(|output| output.status.success());
+        anyhow::ensure!(found, "cargo-nextest is not installed");
+        Ok(())
+    })?;
+    let mut command = cargo(steps, &["nextest", "run", "--workspace"]);
+    steps.run_tests("Rust tests", "run one again: cargo nextest run --workspace <name>", &mut command)
+}
+
+pub(crate) fn doctests(steps: &mut Steps) -> Result<(), Failed> {
+    let mut command = cargo(steps, &["test", "--doc", "--workspace", "--quiet"]);
+    steps.run_tests("doctests", "run again: cargo test --doc --workspace", &mut command)
+}
+
+/// Dependency directions and the nevers that a program can hold. `test` runs them among all tests.
+pub(crate) fn architecture(steps: &mut Steps) -> Result<(), Failed> {
+    let mut command = cargo(steps, &["test", "--quiet", "--package", "windlass-tests", "--test", "architecture"]);
+    steps.run_tests("architecture", "each failure says which rule of ARCHITECTURE.md it is", &mut command)
+}
+
+/// Runs a bench in release. Only its JSON lines go to stdout.
+pub(crate) fn bench(name: &str, options: &[String]) -> ExitCode {
+    let steps = Steps::new();
+    let mut command = cargo(&steps, &["run", "--quiet", "--release", "--package", "windlass-benches", "--", name]);
+    match command.args(options).status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cannot start {command:?}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
