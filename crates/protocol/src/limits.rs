@@ -1,0 +1,24 @@
+//! The limits of protocol.md section 15, by name, with their defaults.
+
+/// Bytes in one message from a client; beyond: close `too_large`.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Levels of JSON in one message from a client; beyond: close `bad_message`.
+pub const DEPTH_MAX: usize = 64;
+/// Bytes in the name of an action; beyond: close `bad_message`.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Actions that a client may have sent without an outcome; beyond: the server stops reading.
+pub const ACTIONS_IN_FLIGHT: usize = 32;
+/// Unacknowledged bytes under way to a client; beyond: the server stops diffing.
+pub const WINDOW_BYTES: usize = 64 * 1024;
+/// Events kept for a client; beyond: the oldest become one `events_lost`.
+pub const EVENTS_MAX: usize = 256;
+/// Bytes of events kept for a client; beyond: the oldest become one `events_lost`.
+pub const EVENT_BYTES_MAX: usize = 64 * 1024;
+/// Outcomes kept for a client to answer a re-send; beyond: the server stops reading.
+pub const OUTCOMES_MAX: usize = 64;
+/// Bytes of outcomes kept for a client; beyond: the server stops reading.
+pub const OUTCOME_BYTES_MAX: usize = 64 * 1024;
+/// Clients of one session; beyond: the one idle for longest is evicted.
+pub const CLIENTS_MAX: usize = 16;
+/// Finished jobs that stay in `$jobs`; beyond: the oldest go.
+pub const FINISHED_JOBS_MAX: usize = 20;
