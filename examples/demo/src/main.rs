@@ -1,2 +1,65 @@
-//! Placeholder.
-fn main() {}
+//! The demo: seven small examples in one page, on one state a session.
+//!
+//! Each example is a module with its part of the state and its actions; `page/index.html` holds its markup.
+//! The page links to the source of each.
+
+mod counter;
+mod heavy;
+mod primes;
+mod source;
+mod table;
+mod text;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Parser;
+use serde::Serialize;
+use windlass::prelude::*;
+
+use crate::{counter::Counter, heavy::Heavy, table::Table, text::Text};
+
+/// What each session owns; the page shows all of it.
+#[derive(Clone, Serialize)]
+struct Demo {
+    /// How many sessions this server had begun with this one, so that a person can tell two apart.
+    session: u64,
+    counter: Counter,
+    heavy: Heavy,
+    text: Text,
+    table: Table,
+}
+
+impl Demo {
+    fn new() -> Self {
+        static SESSIONS: AtomicU64 = AtomicU64::new(0);
+        Self {
+            session: SESSIONS.fetch_add(1, Ordering::Relaxed) + 1,
+            counter: Counter::default(),
+            heavy: Heavy::default(),
+            text: Text::default(),
+            table: Table::default(),
+        }
+    }
+}
+
+/// The Windlass demo: a counter, a heavy task, streaming text and ten thousand rows.
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes any free one.
+    #[arg(long, env = "WINDLASS_ADDR", default_value = "127.0.0.1:8080")]
+    addr: String,
+}
+
+#[tokio::main]
+async fn main() -> Result {
+    let options = Options::parse();
+    // Standard output holds the one line that says where to look; the log goes elsewhere.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+
+    let app = App::new(Demo::new);
+    let app = counter::register(app);
+    let app = heavy::register(app);
+    let app = text::register(app);
+    let app = table::register(app);
+    app.router(source::router()).page(page!("page")).serve(options.addr).await
+}
