@@ -1,1 +1,2 @@
-//! Placeholder.
+//! Worker pools for long callbacks: cancellation, progress, periods, and exactly one end.
+#![warn(missing_docs)]
