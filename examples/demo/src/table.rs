@@ -86,16 +86,8 @@ pub fn register(app: App<Demo>) -> App<Demo> {
                 state.table.rows.remove(0);
             }
         })
-        .action("remove_row", |state, _cx, of: Of| {
-            let at = state.table.position(of)?;
-            state.table.rows.remove(at);
-            Ok(())
-        })
-        .action("add_one", |state, _cx, of: Of| {
-            let at = state.table.position(of)?;
-            state.table.rows[at].qty += 1;
-            Ok(())
-        })
+        .action("remove_row", remove_row)
+        .action("add_one", add_one)
         .action("move_last", |state, _cx, ()| {
             if let Some(last) = state.table.rows.len().checked_sub(1) {
                 state.table.rows.move_to(last, 0);
@@ -119,6 +111,18 @@ impl Table {
     fn position(&self, of: Of) -> Result<usize> {
         self.rows.iter().position(|row| row.id == of.id).ok_or_else(|| Error::refuse("gone", "that row is gone"))
     }
+}
+
+fn remove_row(state: &mut Demo, _cx: &mut Cx<Demo>, of: Of) -> Result {
+    let at = state.table.position(of)?;
+    state.table.rows.remove(at);
+    Ok(())
+}
+
+fn add_one(state: &mut Demo, _cx: &mut Cx<Demo>, of: Of) -> Result {
+    let at = state.table.position(of)?;
+    state.table.rows[at].qty += 1;
+    Ok(())
 }
 
 /// Makes the next of the first rows dearer, so that the change is in sight.
