@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Tests over the whole of Windlass; the library itself is empty.
+//!
+//! `tests/architecture/` holds the rules that a program can check; `world/` and `browser/` have
+//! their own headers.

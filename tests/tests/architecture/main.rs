@@ -1,0 +1,17 @@
+//! The rules that a program can hold, checked on every file of the repository.
+//!
+//! Each rule is a function from text to complaints, so that the planted violation beside it shows
+//! that it can fail. ARCHITECTURE.md says which invariant each of them guards.
+
+mod code;
+mod contract;
+mod directions;
+mod files;
+mod licences;
+mod nevers;
+mod shape;
+
+/// Fails with all complaints at once, a line each.
+fn hold(rule: &str, complaints: Vec<String>) {
+    assert!(complaints.is_empty(), "{rule}\n  {}\n", complaints.join("\n  "));
+}
