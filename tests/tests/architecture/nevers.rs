@@ -22,10 +22,9 @@ fn protocol_sync_and_engine_read_no_clock_randomness_environment_file_or_socket(
 #[test]
 fn every_channel_has_a_bound() {
     let files = files::all();
-    let complaints = files
-        .iter()
-        .filter(|file| file.is_rust())
-        .flat_map(|file| each_line(file, &code::of_rust(&file.text), unbounded));
+    // This file holds the planted violations and the words of the rule.
+    let sources = files.iter().filter(|file| file.is_rust() && !file.path.ends_with("nevers.rs"));
+    let complaints = sources.flat_map(|file| each_line(file, &code::of_rust(&file.text), unbounded));
     hold("never 4: a queue is never unbounded:", complaints.collect());
 }
 
