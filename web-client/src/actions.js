@@ -1,0 +1,242 @@
+/**
+ * Events of the page become actions of the session, and what becomes of an action is shown on its element.
+ *
+ * One listener a kind of event, on the bound root, whatever the number of rows. While its action is under way an
+ * element has `aria-busy`, and `w-state` says how far it came: queued, sent, applied, saved, refused or failed. What
+ * was refused or failed is told by a `w-refused` event that bubbles from the element; nothing is silent.
+ *
+ * @module
+ */
+
+import { controlValue, formValues, hasPassword, isControl } from "./forms.js";
+
+/** @typedef {import("./expression.js").Scope} Scope */
+/** @typedef {import("./template.js").ActionPart} ActionPart */
+/** @typedef {import("./template.js").Handler} Handler */
+
+/**
+ * @typedef {object} Sender what this needs of a session
+ * @property {(name: string, payload: unknown, options: SendOptions) => Promise<unknown>} action
+ * @property {(job: string) => Promise<unknown> | unknown} cancel
+ */
+
+/** @typedef {{ secret?: boolean, onState?: (state: string) => void }} SendOptions */
+
+/**
+ * An element with `w-on`.
+ *
+ * @typedef {object} Bound
+ * @property {Actions} owner another tree may be bound around this one
+ * @property {ActionPart} part
+ * @property {Scope} scope
+ * @property {Map<Handler, number>} fired when, by the event's own clock
+ * @property {number} running
+ */
+
+/** The detail of a `w-refused` event. */
+/** @typedef {{ action: string, code: string, text: string }} Refusal */
+
+export class Actions {
+  /** @type {Set<string>} */
+  #types = new Set();
+
+  /**
+   * @param {Element} root
+   * @param {Sender} app
+   * @param {object} page
+   * @param {(event: Event | null) => void} page.during makes `$event` known
+   * @param {(name: string, value: unknown) => void} page.assign
+   * @param {(text: string) => boolean} page.confirm
+   * @param {() => void} page.moved an action went out, or has its outcome
+   */
+  constructor(root, app, page) {
+    this.root = root;
+    this.app = app;
+    this.page = page;
+  }
+
+  /**
+   * @param {ActionPart} part
+   * @param {Element} element
+   * @param {Scope} scope
+   */
+  listen(part, element, scope) {
+    for (const { type } of part.handlers) {
+      if (this.#types.has(type)) continue;
+      this.#types.add(type);
+      this.root.addEventListener(type, this.#handle, { capture: STAYS.test(type) });
+    }
+    /** @type {Bound} */
+    const bound = { owner: this, part, scope, fired: NONE_FIRED, running: 0 };
+    // On the element itself, so that both go together; a WeakMap of 10,000 rows costs more and slows the collector.
+    /** @type {BoundElement} */ (element)[BOUND] = bound;
+  }
+
+  release() {
+    for (const type of this.#types) this.root.removeEventListener(type, this.#handle, { capture: STAYS.test(type) });
+    this.#types.clear();
+  }
+
+  /** @param {Event} event */
+  #handle = (event) => {
+    // The path as it was: a handler may change the tree.
+    for (const at of event.composedPath()) {
+      const element = /** @type {BoundElement} */ (at);
+      const bound = element[BOUND];
+      for (const handler of bound?.owner === this ? bound.part.handlers : []) {
+        if (!bound || handler.type !== event.type || !passes(handler, element, event)) continue;
+        const { modifiers } = handler;
+        if (event.type === "submit" || modifiers.has("prevent")) event.preventDefault();
+        if (modifiers.has("stop")) event.stopPropagation();
+        this.#run(handler, bound, element, event);
+      }
+      if (at === this.root || !event.bubbles || event.cancelBubble) return;
+    }
+  };
+
+  /**
+   * @param {Handler} handler
+   * @param {Bound} bound
+   * @param {BoundElement} element
+   * @param {Event} event
+   */
+  #run(handler, bound, element, event) {
+    const { part, scope } = bound;
+    const last = bound.fired.get(handler);
+    if (last !== undefined && (handler.modifiers.has("once") || event.timeStamp - last < handler.throttle_ms)) return;
+    if (part.disable && bound.running) return;
+    if (part.confirm !== null && !this.page.confirm(part.confirm)) return;
+    if (handler.throttle_ms || handler.modifiers.has("once")) {
+      bound.fired = new Map(bound.fired).set(handler, event.timeStamp);
+    }
+    this.page.during(event);
+    try {
+      if ("local" in handler) this.page.assign(handler.local, handler.expression.read(scope));
+      else void this.#send(handler.action, payload(part, scope, element, event), bound, element);
+    } finally {
+      this.page.during(null);
+    }
+  }
+
+  /**
+   * @param {string} action
+   * @param {unknown} value
+   * @param {Bound} bound
+   * @param {Element} element
+   */
+  async #send(action, value, bound, element) {
+    const { part } = bound;
+    const enable = part.disable ? disable(element) : null;
+    bound.running++;
+    element.setAttribute("aria-busy", "true");
+    const secret = part.secret || (element.localName === "form" && hasPassword(element));
+    /** @param {string} state */
+    const onState = (state) => element.setAttribute("w-state", state);
+    try {
+      const outcome = action === "$cancel" ? this.app.cancel(String(value)) : this.app.action(action, value, { secret, onState });
+      this.page.moved();
+      await outcome;
+      if (part.reset) formOf(element)?.reset();
+    } catch (error) {
+      this.#refuse(action, error, element);
+    } finally {
+      bound.running--;
+      if (bound.running === 0) element.removeAttribute("aria-busy");
+      enable?.();
+      this.page.moved();
+    }
+  }
+
+  /**
+   * @param {string} action
+   * @param {unknown} error
+   * @param {Element} element
+   */
+  #refuse(action, error, element) {
+    const { code = "error", text, message } = /** @type {{ code?: string, text?: string, message?: string }} */ (error);
+    /** @type {Refusal} */
+    const detail = { action, code, text: text || message || code };
+    if (!/^(refused|failed)$/.test(element.getAttribute("w-state") ?? "")) element.setAttribute("w-state", "refused");
+    // A row that is gone by now bubbles to nobody.
+    const from = element.isConnected ? element : this.root;
+    from.dispatchEvent(new CustomEvent("w-refused", { bubbles: true, cancelable: true, detail }));
+  }
+}
+
+/**
+ * @param {Handler} handler
+ * @param {Element} element
+ * @param {Event} event
+ */
+function passes({ modifiers }, element, event) {
+  const { key, isComposing } = /** @type {KeyboardEvent} */ (event);
+  if (modifiers.has("self") && event.target !== element) return false;
+  // Enter that ends a composition (Japanese, Chinese, Korean input) belongs to the input method.
+  if (modifiers.has("enter") && (key !== "Enter" || isComposing)) return false;
+  if (modifiers.has("esc") && (key !== "Escape" || isComposing)) return false;
+  return true;
+}
+
+/**
+ * `w-arg` is the payload; a form sends its fields, a control that changed its value; `w-arg:name` adds a member.
+ *
+ * @param {ActionPart} part
+ * @param {Scope} scope
+ * @param {Element} element
+ * @param {Event} event
+ */
+function payload(part, scope, element, event) {
+  const named = part.named.map(([name, expression]) => [name, expression.read(scope) ?? null]);
+  let base = part.whole ? part.whole.read(scope) ?? null : null;
+  if (event.type === "submit" && element.localName === "form") {
+    const { submitter } = /** @type {SubmitEvent} */ (event);
+    const fields = formValues(/** @type {HTMLFormElement} */ (element), submitter);
+    base = isObject(base) ? { ...base, ...fields } : fields;
+  } else if (!part.whole && !named.length && /^(input|change)$/.test(event.type) && isControl(element)) {
+    return controlValue(element);
+  }
+  if (!named.length) return base;
+  return { ...(isObject(base) ? base : {}), ...Object.fromEntries(named) };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is object}
+ */
+function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** @param {Element} element */
+function formOf(element) {
+  return /** @type {HTMLFormElement | null} */ (element.closest("form"));
+}
+
+/**
+ * Disables an element, or a form's buttons.
+ *
+ * @param {Element} element
+ * @returns {() => void} undoes it
+ */
+function disable(element) {
+  const within = element.localName === "form" ? element.querySelectorAll("button, input[type=submit]") : [element];
+  const disabled = /** @type {HTMLButtonElement[]} */ (Array.from(within)).filter((control) => !control.disabled);
+  const document = element.ownerDocument;
+  const focused = document.activeElement;
+  for (const control of disabled) control.disabled = true;
+  return () => {
+    for (const control of disabled) control.disabled = false;
+    // A disabled control loses the focus; a person on a keyboard would start at the top of the page again.
+    const lost = document.activeElement === null || document.activeElement === document.body;
+    if (lost && disabled.some((control) => control === focused)) /** @type {HTMLElement} */ (focused).focus();
+  };
+}
+
+const BOUND = Symbol("windlass");
+/** @typedef {Element & { [BOUND]?: Bound }} BoundElement */
+
+/** @type {Map<Handler, number>} */
+const NONE_FIRED = new Map();
+
+/** Events that do not bubble, which the root sees on their way down only. */
+const STAYS = /^(focus|blur|mouseenter|mouseleave|pointerenter|pointerleave|load|error|toggle|beforetoggle|scroll|scrollend|invalid|close|cancel|play|pause|ended|timeupdate)$/;

@@ -1,0 +1,251 @@
+/**
+ * Binds an element tree to a session: `const bound = bind(document.body, app)`, and `bound.release()` undoes it.
+ *
+ * Commits, events and promises run at once; only the writing of values waits for the next frame. A page that nobody
+ * sees, or that cannot keep up, is not routed to: it is marked stale and matched again when a frame comes.
+ *
+ * @module
+ */
+
+import { Actions } from "./actions.js";
+import { suggestion, toConsole } from "./report.js";
+import { adopt } from "./sheets.js";
+import { route, Spot } from "./spots.js";
+import { compile } from "./template.js";
+import { grow } from "./view.js";
+
+/** @typedef {import("./actions.js").Sender} Sender */
+/** @typedef {import("./report.js").Report} Report */
+/** @typedef {import("./patch.js").JsonObject} JsonObject */
+/** @typedef {import("./patch.js").Op} Op */
+/** @typedef {import("./spots.js").Watcher} Watcher */
+/** @typedef {import("./template.js").RootName} RootName */
+/** @typedef {import("./view.js").Page} Page */
+
+/** @typedef {{ before: JsonObject | null, after: JsonObject, ops: readonly Op[] | null }} Commit */
+
+/**
+ * What the bindings need of a session.
+ *
+ * @typedef {object} SessionParts
+ * @property {JsonObject | null | undefined} document
+ * @property {(listener: (commit: Commit) => void) => () => void} onCommit
+ * @property {object} connection
+ * @property {unknown} pending
+ */
+
+/** @typedef {EventTarget & Sender & SessionParts} App */
+
+/**
+ * @typedef {object} BindOptions
+ * @property {Report} [report] hears what is wrong with the page; the console by default
+ * @property {(text: string) => boolean} [confirm] asks what `w-confirm` says; `window.confirm` by default
+ * @property {(callback: () => void) => void} [frame] `requestAnimationFrame` by default
+ */
+
+/**
+ * @param {Element} root
+ * @param {App} app
+ * @param {BindOptions} [options]
+ */
+export function bind(root, app, options = {}) {
+  const page = new BoundPage(root, app, options);
+  return { release: () => page.release() };
+}
+
+/**
+ * The outermost scope: the spot of the document, with `$local` and `$connection` beside it.
+ *
+ * @implements {Page}
+ */
+class BoundPage extends Spot {
+  /** @type {null} */
+  parent = null;
+  index = 0;
+  /** @type {Event | null} */
+  event = null;
+  local = new Spot({});
+  connection = new Spot({});
+  ready = false;
+  /** @type {Watcher[]} */
+  waiting = [];
+  /** @type {Watcher[]} changes of nodes that are due now */
+  #blocks = [];
+  /** @type {Watcher[]} values that are due in the next frame */
+  #writes = [];
+  #framed = false;
+  #stale = false;
+  #released = false;
+  /** @type {RootName[]} */
+  #names = [];
+  /** @type {(() => void)[]} */
+  #undo = [];
+
+  /**
+   * @param {Element} root
+   * @param {App} app
+   * @param {BindOptions} options
+   */
+  constructor(root, app, { report = toConsole, confirm = (text) => window.confirm(text), frame = requestAnimationFrame }) {
+    super(undefined);
+    this.root = root;
+    this.app = app;
+    this.report = report;
+    this.frame = frame;
+    const document = root.ownerDocument;
+    adopt(document, RULES);
+    this.actions = new Actions(root, app, {
+      confirm,
+      during: (event) => (this.event = event),
+      assign: (name, value) => this.assign(name, value),
+      moved: () => this.#update(() => this.#connection()),
+    });
+    this.#connection();
+    if (app.document) this.#begin(app.document);
+    const template = compile(root, [], report, this.#names);
+    this.ties = grow(template, root, this, this, null);
+    if (this.ready) this.#check();
+    this.#undo.push(app.onCommit((commit) => this.#commit(commit)));
+    this.#on(app, "connection", () => this.#update(() => this.#connection()));
+    this.#on(document, "visibilitychange", () => this.#stale && !document.hidden && this.#schedule());
+  }
+
+  /** @type {import("./view.js").Page["listen"]} */
+  listen(part, element, scope) {
+    this.actions.listen(part, element, scope);
+  }
+
+  /** @param {Watcher} watcher */
+  mark = (watcher) => {
+    if (watcher.queued) return;
+    watcher.queued = true;
+    (watcher.structural ? this.#blocks : this.#writes).push(watcher);
+  };
+
+  /**
+   * @param {string} name
+   * @param {unknown} value
+   */
+  assign(name, value) {
+    this.#update(() => this.local.settle({ .../** @type {object} */ (this.local.value), [name]: value }, this.mark));
+  }
+
+  /** @param {Commit} commit */
+  #commit({ after, ops }) {
+    const hidden = this.root.ownerDocument.hidden;
+    if (hidden || this.#writes.length > WRITES_MAX) {
+      this.#stale = true;
+      if (!hidden) this.#schedule();
+      return;
+    }
+    this.#show(after, this.#stale ? null : ops);
+  }
+
+  /**
+   * @param {JsonObject} document
+   * @param {readonly Op[] | null} ops from what is shown to the document; null when that is not known
+   */
+  #show(document, ops) {
+    this.#stale = false;
+    const first = !this.ready;
+    this.#update(() => {
+      const told = ops && !first ? route(this, ops) : [];
+      if (first) this.#begin(document);
+      this.settle(document, this.mark);
+      this.#connection();
+      this.#finish();
+      for (const list of told) list.forget();
+    });
+    if (first) this.#check();
+  }
+
+  /** @param {JsonObject} document */
+  #begin(document) {
+    this.ready = true;
+    this.settle(document, this.mark);
+    for (const watcher of this.waiting.splice(0)) this.mark(watcher);
+  }
+
+  #connection() {
+    const { connection, pending } = this.app;
+    this.connection.settle({ ...connection, pending }, this.mark);
+  }
+
+  /** @param {() => void} change */
+  #update(change) {
+    if (this.#released) return;
+    change();
+    this.#finish();
+    if (this.#writes.length) this.#schedule();
+  }
+
+  /** Changes nodes until none is due: what appears may hold conditions of its own. */
+  #finish() {
+    for (let watcher; (watcher = this.#blocks.shift()); ) {
+      watcher.queued = false;
+      watcher.refresh();
+    }
+  }
+
+  #schedule() {
+    if (this.#framed) return;
+    this.#framed = true;
+    const { frame } = this;
+    frame(() => {
+      if (this.#released) return;
+      this.#write();
+      const { document } = this.app;
+      if (this.#stale && document) {
+        this.#show(document, null);
+        this.#write();
+      }
+      this.#framed = false;
+    });
+  }
+
+  #write() {
+    const writes = this.#writes;
+    this.#writes = [];
+    for (const watcher of writes) {
+      watcher.queued = false;
+      watcher.refresh();
+    }
+  }
+
+  /** Names that the first document does not have. A page is written once, so it is told once. */
+  #check() {
+    const known = Object.keys(/** @type {object} */ (this.value));
+    for (const { key, element, attribute } of this.#names.splice(0)) {
+      if (known.includes(key)) continue;
+      const text = `no '${key}' in the state${suggestion(key, known)}`;
+      this.report({ code: "unknown_name", text, element, attribute });
+    }
+  }
+
+  /**
+   * @param {EventTarget} target
+   * @param {string} type
+   * @param {() => void} listener
+   */
+  #on(target, type, listener) {
+    target.addEventListener(type, listener);
+    this.#undo.push(() => target.removeEventListener(type, listener));
+  }
+
+  release() {
+    if (this.#released) return;
+    this.#released = true;
+    for (const undo of this.#undo) undo();
+    this.actions.release();
+    for (const tie of this.ties) {
+      tie.release();
+      if ("restore" in tie) /** @type {{ restore: () => void }} */ (tie).restore();
+    }
+  }
+}
+
+// More queued values than this are not a change but another page: matching it afresh costs less than keeping count.
+const WRITES_MAX = 5000;
+
+// A page's own `display` would win over the browser's rule for `hidden`.
+const RULES = "[w-show][hidden],[w-cloak]{display:none!important}";

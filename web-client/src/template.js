@@ -1,0 +1,391 @@
+/**
+ * Reads the `w-` attributes of an element tree, once, into a list of parts: which node, what to show there, on what it
+ * depends.
+ *
+ * The tree is the page itself or the content of a `<template>`, which is then cloned for each row. A nested template
+ * becomes a comment that marks the place. What must not be set from data is refused here, so that no row ever checks.
+ *
+ * @module
+ */
+
+import { parse, parseEach, parseHandler } from "./expression.js";
+import { BindError, suggestion } from "./report.js";
+
+/** @typedef {import("./expression.js").Expression} Expression */
+/** @typedef {import("./report.js").Report} Report */
+/** @typedef {(node: Node, value: unknown, name: string, previous: unknown) => void} Write */
+
+/**
+ * A value shown at a node.
+ *
+ * @typedef {object} ShowPart
+ * @property {"show"} kind
+ * @property {number[]} path child indexes from the tree's root to the node
+ * @property {Expression} expression
+ * @property {Write} write
+ * @property {string} name of the class, style, attribute or property
+ * @property {boolean} late depends on the document
+ */
+
+/**
+ * `<template w-each>` or `<template w-if>`, which stands as a comment.
+ *
+ * @typedef {object} BlockPart
+ * @property {"each" | "if"} kind
+ * @property {number[]} path
+ * @property {Expression} expression
+ * @property {Template} template
+ * @property {Expression | null} key
+ * @property {Element} source the template as it was written, put back on release
+ * @property {boolean} late
+ * @property {(code: import("./report.js").MessageCode, text: string) => void} report
+ */
+
+/**
+ * An element with `w-on`.
+ *
+ * @typedef {object} ActionPart
+ * @property {"on"} kind
+ * @property {number[]} path
+ * @property {Handler[]} handlers
+ * @property {Expression | null} whole `w-arg`
+ * @property {[name: string, Expression][]} named `w-arg:name`
+ * @property {string | null} confirm
+ * @property {boolean} disable
+ * @property {boolean} reset
+ * @property {boolean} secret
+ */
+
+/**
+ * @typedef {{ type: string, modifiers: Set<string>, throttle_ms: number } & ReturnType<typeof parseHandler>} Handler
+ */
+
+/** @typedef {ShowPart | BlockPart | ActionPart} Part */
+
+/**
+ * @typedef {object} Template
+ * @property {Element} root
+ * @property {Part[]} parts in document order
+ * @property {boolean} indexed something in it says `$index`
+ */
+
+/** @typedef {{ key: string, element: Element, attribute: string }} RootName */
+
+/**
+ * @param {Element} root
+ * @param {readonly string[]} names the rows around it, outermost first
+ * @param {Report} report
+ * @param {RootName[]} roots is filled with the members of the document that are named
+ * @returns {Template}
+ */
+export function compile(root, names, report, roots) {
+  /** @type {Template} */
+  const template = { root, parts: [], indexed: false };
+  new Compiler(template, names, report, roots).element(root, []);
+  return template;
+}
+
+class Compiler {
+  /**
+   * @param {Template} template
+   * @param {readonly string[]} names
+   * @param {Report} report
+   * @param {RootName[]} roots
+   */
+  constructor(template, names, report, roots) {
+    this.template = template;
+    this.names = names;
+    this.report = report;
+    this.roots = roots;
+  }
+
+  /**
+   * @param {Element} element
+   * @param {number[]} path
+   */
+  element(element, path) {
+    if (element.hasAttribute("w-ignore")) return;
+    /** @type {ActionPart} */
+    const on = {
+      kind: "on",
+      path,
+      handlers: [],
+      whole: null,
+      named: [],
+      confirm: element.getAttribute("w-confirm"),
+      disable: element.hasAttribute("w-disable"),
+      reset: element.hasAttribute("w-reset"),
+      secret: element.hasAttribute("w-secret"),
+    };
+    let filled = false;
+    for (const { name, value } of [...element.attributes]) {
+      if (!name.startsWith("w-")) continue;
+      this.try(element, name, value, () => {
+        const [, word = "", argument = ""] = /^w-([^:]*):?(.*)$/s.exec(name) ?? [];
+        refuseElement(element, word);
+        if (word === "each" || word === "if") {
+          if (element.localName !== "template") {
+            throw new BindError("template_only", `put w-${word} on a <template> around one element`);
+          }
+        } else if (word === "on") {
+          const [type = "", ...modifiers] = argument.split(".");
+          on.handlers.push({ type, ...parseModifiers(modifiers), ...this.uses(parseHandler(value, this.names), element, name) });
+        } else if (word === "arg") {
+          const expression = this.expression(value, element, name);
+          if (argument) on.named.push([argument, expression]);
+          else on.whole = expression;
+        } else if (Object.hasOwn(SHOWN, word)) {
+          const shown = /** @type {Shown} */ (SHOWN[word]);
+          if (shown.named === !argument) {
+            throw new BindError("unknown_attribute", shown.named ? `say which one, as in w-${word}:name` : `it is w-${word} alone`);
+          }
+          shown.check?.(argument);
+          const expression = this.expression(value, element, name);
+          if (word === "text") {
+            filled = true;
+            const [first] = element.childNodes;
+            // What stands there stays until there is something to show.
+            if (first?.nodeType !== TEXT_NODE || first.nextSibling) element.replaceChildren("");
+            if (!element.firstChild) element.append(element.ownerDocument.createTextNode(""));
+          }
+          this.template.parts.push({
+            kind: "show",
+            path: word === "text" ? [...path, 0] : path,
+            expression,
+            write: shown.write,
+            name: shown.camel ? camel(argument) : argument,
+            late: this.late(expression),
+          });
+        } else if (!PLAIN.has(word)) {
+          throw new BindError("unknown_attribute", `there is no w-${word}${suggestion(word, WORDS)}`);
+        }
+      });
+    }
+    if (on.handlers.length) this.template.parts.push(on);
+    if (filled) return;
+    [...element.childNodes].forEach((child, at) => {
+      if (!isElement(child)) return;
+      if (child.localName === "template") this.block(child, [...path, at]);
+      else this.element(child, [...path, at]);
+    });
+  }
+
+  /**
+   * @param {Element} element
+   * @param {number[]} path
+   */
+  block(element, path) {
+    const kind = element.hasAttribute("w-each") ? "each" : element.hasAttribute("w-if") ? "if" : null;
+    if (!kind || element.hasAttribute("w-ignore")) return;
+    const name = `w-${kind}`;
+    const value = element.getAttribute(name) ?? "";
+    this.try(element, name, value, () => {
+      const content = /** @type {HTMLTemplateElement} */ (element).content;
+      const root = content.firstElementChild?.cloneNode(true);
+      if (!root || !isElement(root) || content.childElementCount !== 1 || root.localName === "template") {
+        throw new BindError("one_root", "a template holds exactly one element, which is no template itself");
+      }
+      const { name: row, list } = kind === "each" ? parseEach(value, this.names) : { name: null, list: parse(value, this.names) };
+      this.uses(list, element, name);
+      const names = row ? [...this.names, row] : this.names;
+      const key = element.getAttribute("w-key");
+      const template = compile(root, names, this.report, this.roots);
+      this.template.parts.push({
+        kind,
+        path,
+        expression: list,
+        template,
+        key: row && key !== null ? parse(key, names) : null,
+        source: element,
+        late: this.late(list),
+        report: (code, text) => this.report({ code, text, element, attribute: `${name}="${value}"` }),
+      });
+      // `$index` inside a w-if speaks of the row that the w-if is in.
+      if (kind === "if") this.template.indexed ||= template.indexed;
+      element.replaceWith(element.ownerDocument.createComment(` ${value} `));
+    });
+  }
+
+  /**
+   * @param {string} value
+   * @param {Element} element
+   * @param {string} name
+   */
+  expression(value, element, name) {
+    const expression = parse(value, this.names);
+    this.uses(expression, element, name);
+    return expression;
+  }
+
+  /**
+   * Notes what an expression needs of its surroundings.
+   *
+   * @template {Expression | ReturnType<typeof parseHandler>} T
+   * @param {T} parsed
+   * @param {Element} element
+   * @param {string} name
+   * @returns {T}
+   */
+  uses(parsed, element, name) {
+    const { uses = [] } = "uses" in parsed ? parsed : "expression" in parsed ? parsed.expression : {};
+    for (const { base, hops, path } of uses) {
+      this.template.indexed ||= base === "index";
+      const [key] = path;
+      if (base === "value" && hops === this.names.length && key) {
+        this.roots.push({ key, element, attribute: `${name}="${element.getAttribute(name)}"` });
+      }
+    }
+    return parsed;
+  }
+
+  /** @param {Expression} expression */
+  late({ uses }) {
+    return uses.some(({ base, hops }) => base === "value" && hops === this.names.length);
+  }
+
+  /**
+   * @param {Element} element
+   * @param {string} name
+   * @param {string} value
+   * @param {() => void} read
+   */
+  try(element, name, value, read) {
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof BindError)) throw error;
+      this.report({ code: error.code, text: error.message, element, attribute: `${name}="${value}"` });
+    }
+  }
+}
+
+/**
+ * @param {Node} node
+ * @returns {node is Element}
+ */
+export function isElement(node) {
+  return node.nodeType === ELEMENT_NODE;
+}
+
+/** @param {string[]} modifiers */
+function parseModifiers(modifiers) {
+  let throttle_ms = 0;
+  /** @type {Set<string>} */
+  const known = new Set();
+  for (const modifier of modifiers) {
+    if (known.has("throttle") && /^\d+$/.test(modifier)) throttle_ms = Number(modifier);
+    else if (MODIFIERS.includes(modifier)) known.add(modifier);
+    else throw new BindError("unknown_attribute", `there is no .${modifier}${suggestion(modifier, MODIFIERS)}`);
+    if (modifier === "throttle") throttle_ms = THROTTLE_MS;
+  }
+  return { modifiers: known, throttle_ms };
+}
+
+/**
+ * `read-only` → `readOnly`; HTML knows no capitals in the names of attributes.
+ *
+ * @param {string} name
+ */
+function camel(name) {
+  return name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
+}
+
+/**
+ * @param {Element} element
+ * @param {string} word
+ */
+function refuseElement(element, word) {
+  const name = element.localName;
+  if (!REFUSED_ELEMENTS.has(name) || PLAIN.has(word)) return;
+  if (name === "iframe" && !element.hasAttribute("src")) return;
+  throw new BindError("refused_element", `<${name}> can run script or redirect the page; data never reaches it`);
+}
+
+/** @param {string} name */
+function refuseName(name) {
+  const plain = name.replaceAll("-", "").toLowerCase();
+  if (/^on|^(srcdoc|style|innerhtml|outerhtml|__proto__|constructor|prototype)$/.test(plain)) {
+    throw new BindError("refused_attribute", `'${name}' can run script or restyle the page; use w-on, w-style:x or w-text`);
+  }
+}
+
+/** @type {Write} */
+function writeText(node, value, _name, previous) {
+  const text = /** @type {Text} */ (node);
+  // A growing text costs what was added, not what is there.
+  if (typeof value === "string" && typeof previous === "string" && previous && value.startsWith(previous)) {
+    text.appendData(value.slice(previous.length));
+  } else {
+    text.data = asText(value);
+  }
+}
+
+/** @param {unknown} value */
+function asText(value) {
+  if (value == null) return "";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** @type {Write} */
+function writeAttribute(node, value, name) {
+  const element = /** @type {Element} */ (node);
+  if (typeof value === "boolean") value = /^(aria-|draggable|spellcheck)/.test(name) ? String(value) : value ? "" : null;
+  if (value == null || !isSafe(name, value)) element.removeAttribute(name);
+  else element.setAttribute(name, asText(value));
+}
+
+/** @type {Write} */
+function writeProperty(node, value, name) {
+  const target = /** @type {{ [name: string]: unknown }} */ (/** @type {unknown} */ (node));
+  const next = isSafe(name.toLowerCase(), value) ? value ?? null : "";
+  // Writing even the same text into a control moves its caret.
+  if (target[name] !== next) target[name] = next;
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+function isSafe(name, value) {
+  if (!URL_NAMES.has(name) || value == null) return true;
+  // Browsers drop control characters and blanks at the front, and tabs and line ends anywhere.
+  const [, scheme] = /^([a-z][a-z0-9+.-]*):/i.exec(String(value).replace(/[\0-\x20]/g, "")) ?? [];
+  return !scheme || /^(https?|mailto|tel|blob)$/i.test(scheme);
+}
+
+/**
+ * @typedef {object} Shown
+ * @property {Write} write
+ * @property {boolean} named takes `:name`
+ * @property {boolean} [camel]
+ * @property {(name: string) => void} [check]
+ */
+
+/** @type {{ [word: string]: Shown }} */
+const SHOWN = {
+  text: { write: writeText, named: false },
+  show: {
+    write: (node, value) => /** @type {Element} */ (node).toggleAttribute("hidden", !value),
+    named: false,
+  },
+  class: { write: (node, value, name) => /** @type {Element} */ (node).classList.toggle(name, !!value), named: true },
+  style: {
+    write: (node, value, name) =>
+      /** @type {HTMLElement} */ (node).style.setProperty(name, value === false ? "" : asText(value)),
+    named: true,
+  },
+  attr: { write: writeAttribute, named: true, check: refuseName },
+  prop: { write: writeProperty, named: true, camel: true, check: refuseName },
+};
+
+const ELEMENT_NODE = 1;
+const TEXT_NODE = 3;
+
+/** Those that are read where they belong, or mean something to CSS only. */
+const PLAIN = new Set(["key", "confirm", "disable", "reset", "secret", "cloak", "state"]);
+const WORDS = [...Object.keys(SHOWN), ...PLAIN, "each", "if", "on", "arg", "ignore"];
+const MODIFIERS = ["prevent", "stop", "self", "once", "throttle", "enter", "esc"];
+// Below what two deliberate clicks are apart, above a double click by mistake.
+const THROTTLE_MS = 300;
+const REFUSED_ELEMENTS = new Set(["script", "base", "iframe", "object", "embed", "meta", "animate", "set"]);
+const URL_NAMES = new Set(["href", "src", "action", "formaction", "poster", "cite", "background", "data", "ping", "xlink:href"]);

@@ -1,0 +1,546 @@
+/**
+ * A compiled template at work: the bindings of one tree, its lists and conditions, and what must be let go with it.
+ *
+ * `grow` finds the nodes of a clone (or of the page itself) and makes one small object for each part. Lists and
+ * conditions change nodes at once, all else waits for the page's next frame. Bindings of a row that read only that row
+ * hang on the row; the others subscribe to the spots of outer rows and of the page, and are the ones that must let go.
+ *
+ * @module
+ */
+
+import { outer } from "./expression.js";
+import { Spot } from "./spots.js";
+
+/** @typedef {import("./expression.js").Dependency} Dependency */
+/** @typedef {import("./expression.js").Expression} Expression */
+/** @typedef {import("./expression.js").Scope} Scope */
+/** @typedef {import("./spots.js").List} List */
+/** @typedef {import("./spots.js").Watcher} Watcher */
+/** @typedef {import("./template.js").ActionPart} ActionPart */
+/** @typedef {import("./template.js").BlockPart} BlockPart */
+/** @typedef {import("./template.js").ShowPart} ShowPart */
+/** @typedef {import("./template.js").Template} Template */
+
+/**
+ * What a view needs of the page it is in.
+ *
+ * @typedef {object} Page
+ * @property {boolean} ready the first document has come
+ * @property {Watcher[]} waiting for the first document
+ * @property {(watcher: Watcher) => void} mark
+ * @property {(part: ActionPart, element: Element, scope: Scope) => void} listen
+ */
+
+/** @typedef {{ release: () => void }} Tie */
+
+/**
+ * Makes the parts of a template live at the nodes of `root`, which has the template's shape.
+ *
+ * @param {Template} template
+ * @param {Element} root
+ * @param {Scope} scope
+ * @param {Page} page
+ * @param {Row | null} row the row that `root` is; null in a condition and in the page
+ * @returns {Tie[]} what to release with it
+ */
+export function grow(template, root, scope, page, row) {
+  // All nodes are found before the first list puts rows between them.
+  const nodes = template.parts.map(({ path }) => find(root, path));
+  /** @type {Tie[]} */
+  const ties = [];
+  /** @type {Binding[]} */
+  const bindings = [];
+  template.parts.forEach((part, at) => {
+    const node = /** @type {Node} */ (nodes[at]);
+    if (part.kind === "on") {
+      page.listen(part, /** @type {Element} */ (node), scope);
+      return;
+    }
+    const made =
+      part.kind === "show"
+        ? new Binding(part, node, scope)
+        : new (part.kind === "each" ? Each : Condition)(part, /** @type {Comment} */ (node), scope, page);
+    if (!(made instanceof Binding)) ties.push(made);
+    else bindings.push(made);
+    // A list of a plain path is told by its spot, with the ops that led there.
+    if (!(made instanceof Each && part.expression.plain)) {
+      if (subscribe(part.expression.uses, made, scope, row) && made instanceof Binding) ties.push(made);
+    }
+    if (part.late && !page.ready) page.waiting.push(made);
+    else if (!(made instanceof Binding)) made.refresh();
+  });
+  // Last, so that a select is given its value when its options are there.
+  for (const binding of bindings) if (page.ready || !binding.part.late) binding.refresh();
+  return ties;
+}
+
+/**
+ * @param {Node} root
+ * @param {number[]} path
+ */
+function find(root, path) {
+  let node = /** @type {Node | null} */ (root);
+  for (let steps of path) {
+    for (node = node && node.firstChild; steps > 0; steps--) node = node && node.nextSibling;
+  }
+  return node;
+}
+
+/**
+ * @param {Dependency[]} uses
+ * @param {Watcher} watcher
+ * @param {Scope} scope
+ * @param {Row | null} row
+ * @returns {boolean} whether it must let go of something outside of its row
+ */
+function subscribe(uses, watcher, scope, row) {
+  let outside = false;
+  for (const use of uses) {
+    if (use.base === "event") continue;
+    if (row && use.hops === 0 && use.base !== "local" && use.base !== "connection") {
+      if (row.watching.at(-1) !== watcher) row.watching.push(watcher);
+      continue;
+    }
+    const spot = spotOf(use, scope);
+    (spot.watchers ??= new Set()).add(watcher);
+    outside = true;
+  }
+  return outside;
+}
+
+/**
+ * @param {Dependency[]} uses
+ * @param {Watcher} watcher
+ * @param {Scope} scope
+ */
+function unsubscribe(uses, watcher, scope) {
+  for (const use of uses) if (use.base !== "event") spotOf(use, scope).watchers?.delete(watcher);
+}
+
+/**
+ * @param {Dependency} use
+ * @param {Scope} scope
+ * @returns {Spot}
+ */
+function spotOf({ base, hops, path }, scope) {
+  const at = /** @type {Scope & Spot & { local: Spot, connection: Spot }} */ (outer(scope, hops));
+  if (base === "local" || base === "connection") return at[base].at(path);
+  return base === "index" ? at : at.at(path);
+}
+
+/** One value shown at one node. */
+class Binding {
+  queued = false;
+  /** @type {unknown} */
+  #shown = NOTHING;
+
+  /**
+   * @param {ShowPart} part
+   * @param {Node} node
+   * @param {Scope} scope
+   */
+  constructor(part, node, scope) {
+    this.part = part;
+    this.node = node;
+    this.scope = scope;
+  }
+
+  refresh() {
+    const { expression, write, name } = this.part;
+    const value = expression.read(this.scope);
+    if (value === this.#shown) return;
+    write(this.node, value, name, this.#shown);
+    this.#shown = value;
+  }
+
+  release() {
+    unsubscribe(this.part.expression.uses, this, this.scope);
+  }
+}
+
+/** `<template w-if>`: its one element is there or not. */
+class Condition {
+  queued = false;
+  structural = true;
+  #released = false;
+  /** @type {Element | null} */
+  #element = null;
+  /** @type {Tie[]} */
+  #ties = [];
+
+  /**
+   * @param {BlockPart} part
+   * @param {Comment} anchor
+   * @param {Scope} scope
+   * @param {Page} page
+   */
+  constructor(part, anchor, scope, page) {
+    this.part = part;
+    this.anchor = anchor;
+    this.scope = scope;
+    this.page = page;
+  }
+
+  refresh() {
+    if (this.#released) return;
+    const { template, expression } = this.part;
+    const wanted = !!expression.read(this.scope);
+    if (wanted === !!this.#element) return;
+    if (wanted) {
+      this.#element = /** @type {Element} */ (template.root.cloneNode(true));
+      this.#ties = grow(template, this.#element, this.scope, this.page, null);
+      this.anchor.before(this.#element);
+    } else {
+      this.#clear();
+    }
+  }
+
+  #clear() {
+    for (const tie of this.#ties) tie.release();
+    this.#element?.remove();
+    this.#element = null;
+    this.#ties = [];
+  }
+
+  release() {
+    this.#released = true;
+    unsubscribe(this.part.expression.uses, this, this.scope);
+    this.#clear();
+  }
+
+  /** Puts the template back where it was found. */
+  restore() {
+    this.anchor.replaceWith(this.part.source);
+  }
+}
+
+/** One element of a list, and the spot of its value. */
+class Row extends Spot {
+  index = 0;
+  /** @type {Element | null} */
+  element = null;
+  /** Not where it belongs: new or moved. */
+  loose = true;
+  /** @type {Watcher[]} read this row and are inside it, so they are never let go */
+  watching = [];
+  /** @type {Tie[]} */
+  ties = NO_TIES;
+
+  /**
+   * @param {unknown} value
+   * @param {Scope} parent
+   */
+  constructor(value, parent) {
+    super(value);
+    this.parent = parent;
+  }
+
+  /**
+   * @override
+   * @param {unknown} value
+   * @param {import("./spots.js").Mark} mark
+   */
+  settle(value, mark) {
+    if (value === this.value) return;
+    super.settle(value, mark);
+    for (const watcher of this.watching) mark(watcher);
+  }
+
+  /**
+   * @param {number} index
+   * @param {import("./spots.js").Mark} mark
+   */
+  renumber(index, mark) {
+    if (index === this.index) return;
+    this.index = index;
+    for (const watcher of this.watching) mark(watcher);
+    for (const watcher of this.watchers ?? []) mark(watcher);
+  }
+
+  release() {
+    for (const tie of this.ties) tie.release();
+  }
+}
+
+/**
+ * `<template w-each>`: one element for each item of a list.
+ *
+ * @implements {List}
+ */
+class Each {
+  queued = false;
+  structural = true;
+  /** @type {Row[]} parallel to the data */
+  #rows = [];
+  /** @type {Map<Row, number> | null} what ops reached, with the index that they named */
+  #reached = null;
+  /** The indexes above no longer hold. */
+  #edited = false;
+  /** What ops said no longer holds. */
+  #lost = false;
+  #released = false;
+  #warned = false;
+  /** @type {unknown} */
+  #value = NOTHING;
+
+  /**
+   * @param {BlockPart} part
+   * @param {Comment} anchor
+   * @param {Scope} scope
+   * @param {Page} page
+   */
+  constructor(part, anchor, scope, page) {
+    this.part = part;
+    this.anchor = anchor;
+    this.scope = scope;
+    this.page = page;
+    if (part.expression.plain) (this.#spot().lists ??= new Set()).add(this);
+  }
+
+  #spot() {
+    return spotOf(/** @type {Dependency} */ (this.part.expression.uses[0]), this.scope);
+  }
+
+  refresh() {
+    if (!this.#released) this.settle(this.part.expression.read(this.scope));
+  }
+
+  /** @param {number} index */
+  reach(index) {
+    const row = this.#rows[index];
+    if (!row || this.#lost) return undefined;
+    (this.#reached ??= new Map()).set(row, index);
+    return row;
+  }
+
+  /**
+   * @param {number} code
+   * @param {number} argument
+   * @param {unknown} last
+   */
+  edit(code, argument, last) {
+    if (this.#lost) return;
+    this.#edited = true;
+    this.#reached ??= new Map();
+    const rows = this.#rows;
+    if (code === 1) this.#insert(argument, [last]);
+    else if (code === 2) for (const row of rows.splice(argument, Number(last))) this.#drop(row);
+    else if (code === 3) {
+      for (const row of rows.splice(argument, 1)) {
+        rows.splice(Number(last), 0, row);
+        this.#loosen(row);
+      }
+    } else if (code === 7) this.#insert(argument, /** @type {unknown[]} */ (last));
+    else if (code === 8) {
+      const from = /** @type {number[]} */ (last);
+      const old = rows.slice();
+      const stays = longestRise(from);
+      from.forEach((was, at) => {
+        const row = /** @type {Row} */ (old[was]);
+        rows[at] = row;
+        if (!stays.has(at)) this.#loosen(row);
+      });
+    }
+  }
+
+  lose() {
+    this.#lost = true;
+  }
+
+  forget() {
+    this.#lost = this.#edited = false;
+    this.#reached = null;
+  }
+
+  /** @param {unknown} value */
+  settle(value) {
+    if (value === this.#value || this.#released) return;
+    this.#value = value;
+    if (!Array.isArray(value) && value != null) {
+      this.part.report("not_a_list", `a list is needed here, this is ${typeof value}`);
+    }
+    const items = Array.isArray(value) ? value : [];
+    const focused = this.anchor.ownerDocument.activeElement;
+    const reached = this.#reached;
+    if (!reached || this.#lost || this.#rows.length !== items.length) {
+      this.#match(items);
+      this.#placeAll(items);
+    } else if (!this.#edited) {
+      for (const [row, index] of reached) row.settle(items[index], this.page.mark);
+    } else if (this.part.template.indexed || reached.size > FEW) {
+      this.#placeAll(items);
+    } else {
+      const indexes = [...reached.keys()].map((row) => this.#rows.indexOf(row)).filter((index) => index >= 0);
+      for (const index of indexes.sort((a, b) => b - a)) this.#place(index, items[index]);
+    }
+    // Where nodes cannot be moved without being taken out, the one with the focus has lost it.
+    if (focused !== this.anchor.ownerDocument.activeElement && focused?.isConnected) {
+      /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
+    }
+  }
+
+  /** @param {unknown[]} items */
+  #placeAll(items) {
+    for (let index = items.length - 1; index >= 0; index--) this.#place(index, items[index]);
+  }
+
+  /**
+   * Gives a row its value and, when it is loose, its place. Called from the last to the first: the row after it is
+   * in place.
+   *
+   * @param {number} index
+   * @param {unknown} value
+   */
+  #place(index, value) {
+    const row = /** @type {Row} */ (this.#rows[index]);
+    const kept = row.element;
+    if (this.part.template.indexed) row.renumber(index, this.page.mark);
+    if (kept) row.settle(value, this.page.mark);
+    const element = kept ?? this.#build(row, value);
+    if (row.loose) {
+      const next = this.#rows[index + 1]?.element ?? this.anchor;
+      move(/** @type {Node} */ (this.anchor.parentNode), element, next, !!kept);
+      row.loose = false;
+    }
+  }
+
+  /**
+   * @param {Row} row
+   * @param {unknown} value
+   */
+  #build(row, value) {
+    const { template } = this.part;
+    row.value = value;
+    const element = /** @type {Element} */ (template.root.cloneNode(true));
+    row.element = element;
+    const ties = grow(template, element, row, this.page, row);
+    if (ties.length) row.ties = ties;
+    return element;
+  }
+
+  /**
+   * Rows for a list of which nothing is known: by key where there is one, else by place.
+   *
+   * @param {unknown[]} items
+   */
+  #match(items) {
+    const old = this.#rows;
+    const { key } = this.part;
+    if (!key) {
+      for (const row of old.splice(items.length)) this.#drop(row);
+      for (const item of items.slice(old.length)) old.push(new Row(item, this.scope));
+      return;
+    }
+    /** @type {Map<unknown, number>} */
+    const places = new Map();
+    old.forEach((row, at) => places.set(key.read(row), at));
+    const probe = new Row(null, this.scope);
+    /** @type {Set<unknown>} */
+    const seen = new Set();
+    /** @type {number[]} where the kept ones were, in their new order */
+    const was = [];
+    this.#rows = items.map((item) => {
+      probe.value = item;
+      const name = key.read(probe);
+      if (seen.has(name) && !this.#warned) {
+        this.#warned = true;
+        this.part.report("duplicate_key", `two rows have the key ${JSON.stringify(name)}; keys must differ`);
+      }
+      seen.add(name);
+      const at = places.get(name);
+      if (at === undefined) return new Row(item, this.scope);
+      places.delete(name);
+      was.push(at);
+      return /** @type {Row} */ (old[at]);
+    });
+    const kept = new Set(was);
+    old.forEach((row, at) => kept.has(at) || this.#drop(row));
+    const stays = longestRise(was);
+    was.forEach((at, order) => stays.has(order) || (/** @type {Row} */ (old[at]).loose = true));
+  }
+
+  /**
+   * @param {number} index
+   * @param {unknown[]} items
+   */
+  #insert(index, items) {
+    const rows = items.map((item) => new Row(item, this.scope));
+    for (const row of rows) this.#loosen(row);
+    const tail = this.#rows.splice(index);
+    // Not `splice(index, 0, ...rows)`: 100,000 rows are more arguments than an engine takes.
+    this.#rows = this.#rows.concat(rows, tail);
+  }
+
+  /** @param {Row} row */
+  #loosen(row) {
+    row.loose = true;
+    this.#reached?.set(row, 0);
+  }
+
+  /** @param {Row} row */
+  #drop(row) {
+    row.element?.remove();
+    row.release();
+  }
+
+  release() {
+    this.#released = true;
+    if (this.part.expression.plain) this.#spot().lists?.delete(this);
+    else unsubscribe(this.part.expression.uses, this, this.scope);
+    for (const row of this.#rows) this.#drop(row);
+    this.#rows = [];
+  }
+
+  /** Puts the template back where it was found. */
+  restore() {
+    this.anchor.replaceWith(this.part.source);
+  }
+}
+
+/**
+ * @param {Node} parent
+ * @param {Element} element
+ * @param {Node} next
+ * @param {boolean} kept
+ */
+function move(parent, element, next, kept) {
+  const { moveBefore } = /** @type {{ moveBefore?: (node: Node, child: Node) => void }} */ (/** @type {unknown} */ (parent));
+  // Keeps focus, scroll places, running videos and animations; not every engine has it.
+  if (kept && moveBefore && element.isConnected) moveBefore.call(parent, element, next);
+  else parent.insertBefore(element, next);
+}
+
+/**
+ * The positions of a longest rising subsequence: the rows that may stay where they are while all others move.
+ *
+ * @param {number[]} numbers
+ * @returns {{ has: (position: number) => boolean }}
+ */
+function longestRise(numbers) {
+  if (numbers.every((number, at) => at === 0 || number > Number(numbers[at - 1]))) return ALL;
+  /** @type {number[]} position of the smallest number that ends a rise of each length */
+  const ends = [];
+  /** @type {(number | undefined)[]} */
+  const before = [];
+  numbers.forEach((number, at) => {
+    let [low, high] = [0, ends.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (Number(numbers[Number(ends[middle])]) < number) low = middle + 1;
+      else high = middle;
+    }
+    before.push(ends[low - 1]);
+    ends[low] = at;
+  });
+  /** @type {Set<number>} */
+  const positions = new Set();
+  for (let at = ends.at(-1); at !== undefined; at = before[at]) positions.add(at);
+  return positions;
+}
+
+const ALL = { has: () => true };
+const NOTHING = Symbol();
+/** @type {Tie[]} */
+const NO_TIES = [];
+// So many rows are looked up in the list one by one; for more, one walk over all of them is cheaper.
+const FEW = 16;

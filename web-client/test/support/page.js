@@ -1,0 +1,105 @@
+/**
+ * A session without a server, a document without a browser, and frames that come when the test says so.
+ *
+ * @module
+ */
+
+import { Window } from "happy-dom";
+
+import { bind } from "../../src/bind.js";
+import { apply } from "../../src/patch.js";
+
+// What node's own EventTarget takes; `openPage` puts the window's in its place.
+const { CustomEvent } = globalThis;
+
+/** A session whose document changes when the test says so, and which remembers what it was asked. */
+export class FakeApp extends EventTarget {
+  document = null;
+  connection = { state: "live" };
+  pending = 0;
+  sent = [];
+  #listeners = new Set();
+
+  onCommit(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  get listening() {
+    return this.#listeners.size;
+  }
+
+  snapshot(after) {
+    this.#commit(after, null);
+  }
+
+  delta(...ops) {
+    this.#commit(apply(this.document, ops), ops);
+  }
+
+  action(name, payload, options) {
+    return new Promise((resolve, reject) => this.sent.push({ name, payload, ...options, resolve, reject }));
+  }
+
+  cancel(job) {
+    return this.action("$cancel", job);
+  }
+
+  retry() {
+    this.retried = true;
+  }
+
+  tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #commit(after, ops) {
+    const before = this.document;
+    this.document = after;
+    for (const listener of this.#listeners) listener({ before, after, ops });
+  }
+}
+
+/** Makes a window the global one, as in a page. */
+export function openPage() {
+  const window = new Window({ url: "http://localhost/" });
+  for (const name of ["window", "document", "Event", "CustomEvent", "HTMLElement", "customElements", "CSSStyleSheet", "location"]) {
+    globalThis[name] = name === "window" ? window : window[name];
+  }
+  return window;
+}
+
+/** Binds `html` and gives the test its hands: the root, the app, a frame. */
+export function page(html, { state, ...options } = {}) {
+  document.body.innerHTML = html;
+  const app = new FakeApp();
+  const messages = [];
+  let frames = [];
+  if (state) app.document = state;
+  const bound = bind(document.body, app, {
+    report: (message) => messages.push(message),
+    frame: (callback) => frames.push(callback),
+    ...options,
+  });
+  return {
+    app,
+    bound,
+    messages,
+    codes: () => messages.map(({ code }) => code),
+    body: document.body,
+    $: (selector) => document.body.querySelector(selector),
+    texts: (selector) => [...document.body.querySelectorAll(selector)].map((element) => element.textContent),
+    get framed() {
+      return frames.length;
+    },
+    frame() {
+      const due = frames;
+      frames = [];
+      for (const callback of due) callback();
+    },
+    delta(...ops) {
+      app.delta(...ops);
+      this.frame();
+    },
+  };
+}
