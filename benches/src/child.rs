@@ -1,0 +1,61 @@
+//! A server that is measured: a child process of this binary, alone on one core.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::{Result, counter, machine};
+
+/// A server that accepts on loopback; ended when dropped.
+pub(crate) struct Server {
+    process: Child,
+    /// `127.0.0.1:port`.
+    pub(crate) address: String,
+}
+
+impl Server {
+    /// Starts this binary again in a role of [`serve`] and waits for its line
+    /// `listening on http://…`.
+    pub(crate) fn start(role: &str, core: usize) -> Result<Self> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .args(["serve", role, &core.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = BufReader::new(process.stdout.take().expect("the output is piped"));
+        let address = output.lines().map_while(std::result::Result::ok).find_map(|line| {
+            let (_, url) = line.split_once("listening on http://")?;
+            Some(url.trim_end_matches('/').to_owned())
+        });
+        match address {
+            Some(address) => Ok(Self { process, address }),
+            None => Err(format!("the {role} server ended with {} before it listened", process.wait()?).into()),
+        }
+    }
+
+    /// The CPU time that it has used so far.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        Ok(machine::cpu_time(self.process.id())?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
+/// What a child does: one server on one core, on the runtime that `#[tokio::main]` would make there.
+pub(crate) fn serve(role: &str, core: &str) -> Result<()> {
+    machine::pin(core.parse()?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        match role {
+            "counter-windlass" => counter::windlass_server::serve().await,
+            "counter-echo" => counter::echo_server::serve().await,
+            _ => Err(format!("no server has the role {role}").into()),
+        }
+    })
+}
