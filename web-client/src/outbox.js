@@ -1,0 +1,173 @@
+/**
+ * The outbox holds actions not yet answered and saved, in the order of their numbers and without a gap.
+ *
+ * An action that was answered stays until it is on the server's disk: a crash may undo it, and then it is sent again.
+ * Knows neither socket nor storage; each action is kept as the text that goes over the wire, so that what is sent
+ * again is the same to the byte.
+ *
+ * @module
+ */
+
+import { byteLength, encode } from "./wire.js";
+
+/** @import { Outcome } from "./wire.js" */
+
+/** @typedef {"queued" | "sent" | "applied" | "saved" | "refused" | "failed"} ActionState */
+
+/**
+ * @typedef {object} Entry
+ * @property {number} seq
+ * @property {string} text the message; a `void` when its content is not to be kept
+ * @property {string} kept what storage gets: the text, or a `void` for a secret one
+ * @property {boolean} sent whether it may have reached a server
+ * @property {"applied" | "refused" | "failed" | null} answered
+ * @property {number} sentAt when it was last sent, for liveness
+ * @property {Outcome} [outcome] as it was told, until the ack covers it
+ * @property {Waiter} [waiter] absent when the page that asked is gone
+ */
+
+/**
+ * Who waits for an action; a promise may be settled more than once, the first time counts.
+ *
+ * @typedef {object} Waiter
+ * @property {"applied" | "saved"} until
+ * @property {(state: ActionState) => void} state
+ * @property {(value: unknown) => void} resolve
+ * @property {(error: unknown) => void} reject
+ * @property {unknown} [value] the reply, while it waits to be saved
+ */
+
+export class Outbox {
+  /** @type {Entry[]} */
+  entries = [];
+  /** The last number given out. */
+  seq = 0;
+  #bytes = 0;
+
+  /** How many have no outcome. */
+  get pending() {
+    return this.entries.reduce((count, entry) => count + (entry.answered === null ? 1 : 0), 0);
+  }
+
+  /** The first number without an outcome, as hello tells it. */
+  get firstPending() {
+    return this.entries.find((entry) => entry.answered === null)?.seq ?? this.seq + 1;
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} payload
+   * @param {boolean} secret
+   * @returns {Entry | null} null when the outbox is full
+   * @throws {TypeError} when the payload is no JSON
+   */
+  add(name, payload, secret) {
+    const seq = this.seq + 1;
+    const text = encode(["a", seq, name, payload === undefined ? null : payload]);
+    const kept = secret ? encode(["v", seq]) : text;
+    /** @type {Entry} */
+    const entry = { seq, text, kept, sent: false, answered: null, sentAt: 0 };
+    return this.#take(entry) ? entry : null;
+  }
+
+  /**
+   * Puts back what storage kept.
+   *
+   * @param {Pick<Entry, "seq" | "text" | "sent" | "answered">} entry
+   */
+  restore({ seq, text, sent, answered }) {
+    this.#take({ seq, text, kept: text, sent, answered, sentAt: 0 });
+  }
+
+  /** @param {number} seq */
+  get(seq) {
+    return this.entries[seq - (this.entries[0]?.seq ?? 0)];
+  }
+
+  /**
+   * Forgets the content but not the number, which would be a gap; nobody is told of its outcome any more.
+   *
+   * @param {Entry} entry
+   */
+  void(entry) {
+    this.#bytes -= byteLength(entry.text);
+    entry.text = entry.kept = encode(["v", entry.seq]);
+    this.#bytes += byteLength(entry.text);
+    entry.waiter = NOBODY;
+  }
+
+  /**
+   * Takes note of outcomes; they count when the ack covers them.
+   *
+   * @param {Outcome[]} outcomes
+   */
+  note(outcomes) {
+    for (const outcome of outcomes) {
+      const entry = this.get(outcome[0]);
+      if (entry) entry.outcome = outcome;
+    }
+  }
+
+  /**
+   * @param {number} ack the highest number that has its outcome; what was not told was applied, with null
+   * @returns {[Entry, Outcome][]} what is newly known: first outcomes, and those of actions that were applied, undone by
+   *   a crash, and then not applied again
+   */
+  settle(ack) {
+    /** @type {[Entry, Outcome][]} */
+    const settled = [];
+    for (const entry of this.entries) {
+      if (entry.seq > ack) break;
+      const outcome = entry.outcome ?? (entry.answered === null ? [entry.seq, "applied", null] : null);
+      if (outcome !== null && (entry.answered === null || (entry.answered === "applied" && outcome[1] !== "applied"))) {
+        settled.push([entry, outcome]);
+        entry.answered = outcome[1];
+      }
+      entry.outcome = undefined;
+    }
+    return settled;
+  }
+
+  /**
+   * @param {number | null} saved the highest number on disk, null when the server keeps no durable store
+   * @returns {Entry[]} those that left
+   */
+  release(saved) {
+    let count = 0;
+    while (this.entries[count]?.answered != null && (saved === null || this.entries[count].seq <= saved)) count++;
+    const gone = this.entries.splice(0, count);
+    for (const entry of gone) this.#bytes -= byteLength(entry.text);
+    return gone;
+  }
+
+  /**
+   * Empties it; the next number follows `seq`.
+   *
+   * @param {number} seq
+   * @returns {Entry[]} those that had no outcome
+   */
+  clear(seq) {
+    const gone = this.entries.filter((entry) => entry.answered === null);
+    this.entries = [];
+    this.#bytes = 0;
+    this.seq = seq;
+    return gone;
+  }
+
+  /** @param {Entry} entry */
+  #take(entry) {
+    const bytes = byteLength(entry.text);
+    if (this.entries.length >= ENTRIES_MAX || this.#bytes + bytes > BYTES_MAX) return false;
+    this.entries.push(entry);
+    this.seq = entry.seq;
+    this.#bytes += bytes;
+    return true;
+  }
+}
+
+/** @type {Waiter} */
+export const NOBODY = { until: "applied", state() {}, resolve() {}, reject() {} };
+
+// sessionStorage holds about 5 MiB an origin, shared by all that the page keeps there.
+const BYTES_MAX = 1024 * 1024;
+const ENTRIES_MAX = 1_000;

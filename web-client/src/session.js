@@ -1,0 +1,609 @@
+/**
+ * One client's share in a session: what comes from the server goes into the document, what the page asks for goes
+ * out as numbered actions, and each of them gets one outcome, whatever happens to the network, the page or the server.
+ *
+ * The order in which a frame takes effect: the document, those who watch it, what storage keeps, events, outcomes;
+ * all in the task of the socket. Names in brackets are the rules of protocol.md.
+ *
+ * @module
+ */
+
+import { Claim } from "./claim.js";
+import { Connection } from "./connection.js";
+import { SyncedDocument, guard } from "./document.js";
+import { environment } from "./environment.js";
+import { WindlassError } from "./error.js";
+import { NOBODY } from "./outbox.js";
+import { Tab, randomHex } from "./tab.js";
+import { byteLength, decode, isAfter } from "./wire.js";
+
+/** @import { Close } from "./connection.js" */
+/** @import { ConnectOptions } from "./environment.js" */
+/** @import { ActionState, Entry } from "./outbox.js" */
+/** @import { JsonObject, Op } from "./patch.js" */
+/** @import { Extras, Outcome, Welcome } from "./wire.js" */
+
+/**
+ * @typedef {object} ActionOptions
+ * @property {AbortSignal} [signal] an action that has not been sent is withdrawn, for one that has been only the wait ends
+ * @property {boolean} [secret] its content is kept from storage, so after a reload it is not sent again
+ * @property {"applied" | "saved"} [until] what the promise waits for, `applied` by default
+ * @property {(state: ActionState) => void} [onState]
+ */
+
+/**
+ * @template {object} [State=Record<string, unknown>]
+ * @template {object} [Actions=Record<string, unknown>]
+ * @param {ConnectOptions} [options]
+ * @returns {Session<State, Actions>}
+ */
+export function connect(options) {
+  return new Session(options);
+}
+
+/**
+ * Dispatches `CustomEvent`s whose `detail` is the body: the server's `notify`, `close_notify`, `navigate`, `download`,
+ * `emit` and `events_lost`; and `connection` (the new status), `fresh` ({reason, rejected}: another session has
+ * replaced the one there was), `restored`, `taken_over`, and `error` (a {@link WindlassError} that no promise carries).
+ *
+ * @template {object} [State=Record<string, unknown>]
+ * @template {object} [Actions=Record<string, unknown>]
+ */
+export class Session extends EventTarget {
+  #document = new SyncedDocument();
+  /** @type {ReturnType<typeof environment>} */
+  #environment;
+  /** @type {Connection} */
+  #connection;
+  /** @type {Tab} */
+  #tab;
+  /** @type {Claim} */
+  #claim;
+  #instance = randomHex(8);
+  /** Counts starts and leaves, so that a start that waited knows whether it is still wanted. */
+  #turn = 0;
+  /** Ends the listeners on the window. */
+  #closing = new AbortController();
+
+  /** The epoch and the number of the frame that the document is of. */
+  #epoch = 0;
+  #n = 0;
+  /** The epoch of the frames that come, to which a snapshot brings the document. */
+  #streamEpoch = 0;
+  /** True when no delta can be applied before the next snapshot. */
+  #stale = true;
+  /** @type {Extras[]} of deltas that could not be applied: their outcomes and events hold all the same */
+  #held = [];
+
+  #welcomed = false;
+  /** Set when the server has said that it consumes nothing more on this connection. */
+  #blocked = false;
+  #ack = 0;
+  /** The last action that went out on this connection. */
+  #sent = 0;
+  /** @type {number | null} */
+  #saved = null;
+  #inFlightMax = IN_FLIGHT_MAX;
+  #messageBytesMax = MESSAGE_BYTES_MAX;
+
+  #unackedBytes = 0;
+  #ackedAt = 0;
+  /** @type {number | undefined} */
+  #ackTimer;
+
+  /** @param {ConnectOptions} [options] */
+  constructor(options = {}) {
+    super();
+    this.#environment = environment(options);
+    const { url, storage, keepDocument } = this.#environment;
+    this.#tab = new Tab(`windlass:${url}`, storage);
+    const kept = keepDocument ? this.#tab.kept() : null;
+    if (kept !== null) {
+      this.#document.root = kept.document;
+      this.#epoch = kept.epoch;
+      this.#n = kept.n;
+      this.#stale = false;
+    }
+    this.#claim = new Claim({ ...this.#environment, instance: this.#instance });
+    this.#connection = new Connection(this.#environment, {
+      opened: () => this.#hello(),
+      received: (data) => this.#received(data),
+      closed: (close) => this.#closed(close),
+      changed: (status) => this.#tell("connection", status),
+      unansweredSince: () => (this.#sent > this.#ack ? (this.#tab.outbox.get(this.#ack + 1)?.sentAt ?? null) : null),
+    });
+    this.#followPage();
+    this.#start();
+  }
+
+  /** @returns {State | undefined} the same reference until something in it changes; undefined before the first */
+  get document() {
+    return /** @type {State | undefined} */ (this.#document.root);
+  }
+
+  /** {@link document} as a function that needs no `this`. */
+  getSnapshot = () => this.document;
+
+  /**
+   * Runs the listener after each change: of the document, or of the value at a path (`"rows.0.name"` or its steps).
+   *
+   * @type {{
+   *   (listener: (value: State) => void): () => void,
+   *   (path: string | (string | number)[], listener: (value: unknown) => void): () => void,
+   * }}
+   */
+  subscribe = (
+    /** @type {unknown} */ path,
+    /** @type {unknown} */ listener = path,
+  ) =>
+    this.#document.subscribe(
+      typeof path === "function" ? [] : /** @type {string} */ (path),
+      /** @type {(value: unknown) => void} */ (listener),
+    );
+
+  /**
+   * Runs the listener at each commit with the ops that made it, before any subscriber.
+   *
+   * @param {(commit: import("./document.js").Commit) => void} listener
+   * @returns {() => void} stops it
+   */
+  onCommit(listener) {
+    return this.#document.onCommit(listener);
+  }
+
+  /** State, time of the next attempt, why; the same object until it changes. */
+  get connection() {
+    return this.#connection.status;
+  }
+
+  /** How many actions have no outcome yet. */
+  get pending() {
+    return this.#tab.outbox.pending;
+  }
+
+  /**
+   * Asks the server for something. Works without a connection too: the action waits in the outbox.
+   *
+   * @template {keyof Actions & string} Name
+   * @param {Name} name
+   * @param {Actions[Name]} [payload]
+   * @param {ActionOptions} [options]
+   * @returns {Promise<unknown>} the reply, or a {@link WindlassError}: the server's code, or `outbox_full`, `too_large`,
+   *   `session_gone` (it was never sent), `outcome_unknown` (it was, to a session that is gone), `closed`, `taken_over`
+   */
+  action(name, payload, { signal, secret = false, until = "applied", onState } = {}) {
+    /** @type {Promise<unknown>} */
+    const promise = new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const { state, code } = this.#connection.status;
+      if (state === "stopped") throw new WindlassError(code ?? "closed", "this page has left its session");
+      const entry = this.#tab.outbox.add(name, payload, secret);
+      if (entry === null) throw new WindlassError("outbox_full", "too many actions wait for the server");
+      const say = (/** @type {ActionState} */ state) => onState && guard(() => onState(state));
+      entry.waiter = { until, state: say, resolve, reject };
+      if (signal) {
+        const withdraw = () => this.#withdraw(entry, signal.reason);
+        signal.addEventListener("abort", withdraw);
+        const forget = () => signal.removeEventListener("abort", withdraw);
+        queueMicrotask(() => promise.then(forget, forget));
+      }
+      say("queued");
+      if (!this.#pump()) this.#tab.save();
+    });
+    return promise;
+  }
+
+  /**
+   * Cancels a job of this session.
+   *
+   * @param {string} job its id
+   */
+  cancel(job) {
+    return this.action(/** @type {keyof Actions & string} */ ("$cancel"), /** @type {never} */ (job));
+  }
+
+  /** Connects now: instead of waiting, or after a stop. */
+  retry() {
+    if (this.connection.state === "waiting" || this.connection.state === "stopped") this.#connection.open();
+  }
+
+  /** Leaves for good. What was sent and not answered rejects with `outcome_unknown`, what was not is never sent. */
+  close() {
+    const { outbox } = this.#tab;
+    this.#closing.abort();
+    for (const entry of outbox.entries.filter(({ answered }) => answered === null)) {
+      this.#abandon(entry, "closed");
+      if (!entry.sent) outbox.void(entry);
+    }
+    this.#leave();
+    this.#connection.stop("closed");
+  }
+
+  #followPage() {
+    const { window, visible } = this.#environment;
+    const { signal } = this.#closing;
+    if (!window) return;
+    // A listener of the page that has something to send before it goes registers with `capture`, and runs before this.
+    window.addEventListener("pagehide", () => this.#leave(), { signal });
+    window.addEventListener("pageshow", ({ persisted }) => persisted && this.#start(), { signal });
+    window.addEventListener("online", () => this.#connection.wake(), { signal });
+    const { document } = window;
+    // A phone may end a hidden page without another word.
+    document.addEventListener("visibilitychange", () => (visible() ? this.#connection.wake() : this.#keep()), { signal });
+  }
+
+  async #start() {
+    const turn = ++this.#turn;
+    const ours = await this.#claim.take(this.#tab.client);
+    if (turn !== this.#turn) return;
+    if (!ours) this.#becomeAnother();
+    this.#connection.open();
+  }
+
+  /** Lets go of all that another page of this tab will need, as it may come the next moment. */
+  #leave() {
+    this.#turn++;
+    this.#keep();
+    this.#tab.save();
+    this.#disconnected();
+    this.#connection.stop("left", "waiting");
+    this.#claim.release();
+  }
+
+  #keep() {
+    const document = this.#document.root;
+    if (!this.#environment.keepDocument || this.#stale || document === undefined) return;
+    this.#tab.keep({ epoch: this.#epoch, n: this.#n, document });
+  }
+
+  /** [TAKEOVER-1] The client is another page's: this one begins its own. */
+  #becomeAnother() {
+    // What was restored from the copy is the other page's to send; only what this page asked for is lost.
+    this.#tab.outbox.entries = this.#tab.outbox.entries.filter(({ waiter }) => waiter !== undefined);
+    this.#tab.renew();
+    this.#claim.take(this.#tab.client);
+    this.#afresh("in_use");
+  }
+
+  /**
+   * [FRESH-1] Nothing that was meant for one session is sent to another.
+   *
+   * @param {string} reason
+   */
+  #afresh(reason) {
+    const gone = this.#tab.outbox.clear(0);
+    this.#stale = true;
+    this.#held = [];
+    this.#tab.save();
+    for (const entry of gone) this.#abandon(entry, "session_gone");
+    this.#tell("fresh", { reason, rejected: gone.length });
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {string} code when it was never sent
+   */
+  #abandon({ seq, sent, waiter }, code) {
+    const error = sent
+      ? new WindlassError("outcome_unknown", "it was sent, but whether it was applied will not be known", seq)
+      : new WindlassError(code, "it was never sent", seq);
+    waiter?.reject(error);
+  }
+
+  #hello() {
+    const { tokens, client, event, outbox } = this.#tab;
+    this.#connection.send(["h", {
+      token: tokens[0] ?? null,
+      client,
+      instance: this.#instance,
+      epoch: this.#stale ? 0 : this.#epoch,
+      n: this.#stale ? 0 : this.#n,
+      event,
+      seq: outbox.firstPending,
+      page: this.#environment.page,
+      can: [],
+    }]);
+  }
+
+  /** @param {unknown} data */
+  #received(data) {
+    let message;
+    try {
+      message = decode(data);
+    } catch {
+      this.#connection.fail("bad_message");
+      return;
+    }
+    if (message === null) return;
+    if (message[0] === "w") {
+      if (!this.#welcomed) this.#welcome(message[1]);
+      return;
+    }
+    if (!this.#welcomed) return;
+    switch (message[0]) {
+      case "s": {
+        const [, n, ack, document, extras] = message;
+        this.#stale = false;
+        this.#epoch = this.#streamEpoch;
+        this.#n = n;
+        this.#document.replace(document);
+        this.#applied(ack, extras, data, true);
+        break;
+      }
+      case "d":
+        this.#delta(message[1], message[2], message[3], message[4], data);
+        break;
+      case "o":
+        // Not consumed, and nothing after it: all of it goes out again after the next welcome.
+        this.#blocked = true;
+        this.#connection.reopenAfter(message[4]);
+        break;
+      case "q":
+        this.#acknowledge();
+        break;
+      case "x":
+        this.#tell("error", new WindlassError(String(message[1]), `the server does not know ${message[2]}`));
+    }
+  }
+
+  /** @param {Welcome} welcome */
+  #welcome({ session, epoch, ack, saved, resumed, token, limits }) {
+    const tab = this.#tab;
+    if (session === tab.session && epoch < tab.epoch) {
+      // [RESUME-2] A node that has not heard of its successor.
+      this.#connection.fail("lost");
+      return;
+    }
+    tab.yielded = false;
+    const fresh = tab.session !== null && tab.session !== session;
+    if (fresh) tab.leaveSession();
+    tab.session = session;
+    tab.epoch = epoch;
+    if (token !== undefined && token !== tab.tokens[0]) tab.tokens = [token, ...tab.tokens].slice(0, TOKENS_MAX);
+    if (fresh) this.#afresh("session_gone");
+
+    this.#streamEpoch = epoch;
+    if (!resumed) this.#stale = true;
+    else if (this.#stale) this.#connection.send(["r"]);
+    else if (epoch > this.#epoch) {
+      // [RESUME-3] The session was loaded anew, from a record that is not behind this document.
+      this.#epoch = epoch;
+      this.#n = 0;
+    }
+
+    this.#ack = this.#sent = ack;
+    this.#saved = saved;
+    this.#inFlightMax = limits?.actions_in_flight ?? IN_FLIGHT_MAX;
+    this.#messageBytesMax = limits?.message_bytes_max ?? MESSAGE_BYTES_MAX;
+    // With nothing under way the server's word counts, as after a page that spoke for this client in between.
+    if (tab.outbox.entries.length === 0) tab.outbox.seq = ack;
+    this.#tellSaved(tab.outbox.release(saved));
+    this.#welcomed = true;
+    // Hello has told what was applied, so it counts as an ack.
+    this.#unackedBytes = 0;
+    this.#ackedAt = this.#environment.clock.now();
+    this.#connection.live();
+    if (!this.#pump()) tab.save();
+  }
+
+  /**
+   * @param {number} n
+   * @param {number} ack
+   * @param {Op[]} ops
+   * @param {Extras | undefined} extras
+   * @param {unknown} data
+   */
+  #delta(n, ack, ops, extras, data) {
+    if (this.#stale) {
+      if (extras) this.#held.push(extras);
+      return;
+    }
+    if (n !== this.#n + 1) {
+      // [NUMBER-1]
+      this.#connection.fail("lost");
+      return;
+    }
+    // The number moves first, as whoever hears of the commit may ask for a save; it moves back if there is none.
+    this.#n = n;
+    try {
+      this.#document.patch(ops);
+    } catch (error) {
+      // [ATOMIC-1]
+      this.#n = n - 1;
+      this.#stale = true;
+      if (extras) this.#held.push(extras);
+      this.#connection.send(["r"]);
+      this.#tell("error", new WindlassError("patch_failed", String(error)));
+      return;
+    }
+    this.#applied(ack, extras, data, false);
+  }
+
+  /**
+   * All that a frame brings beside the document.
+   *
+   * @param {number} ack
+   * @param {Extras | undefined} extras
+   * @param {unknown} data
+   * @param {boolean} acknowledgeNow
+   */
+  #applied(ack, extras, data, acknowledgeNow) {
+    const tab = this.#tab;
+    const all = extras ? [...this.#held, extras] : this.#held;
+    this.#held = [];
+    const events = [];
+    for (const { r = [], e = [], saved } of all) {
+      tab.outbox.note(r);
+      // [EVENT-2]
+      for (const event of e) {
+        if (!isAfter(event, tab.event)) continue;
+        tab.event = [event[0], event[1]];
+        events.push(event);
+      }
+      this.#saved = saved ?? this.#saved;
+    }
+    this.#ack = Math.max(this.#ack, ack);
+    const settled = tab.outbox.settle(ack);
+    const released = tab.outbox.release(this.#saved);
+    // Before anybody hears of it: a page that leaves in an event has had the event.
+    if (events.length + settled.length + released.length > 0) tab.save();
+    for (const [, , kind, body] of events) if (EVENT_KINDS.has(kind)) this.#tell(kind, body);
+    for (const [entry, outcome] of settled) this.#answer(entry, outcome);
+    this.#tellSaved(released);
+    if (extras?.restored) this.#tell("restored", {});
+    this.#pump();
+    this.#count(data, acknowledgeNow);
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {Outcome} outcome
+   */
+  #answer({ seq, waiter }, outcome) {
+    if (outcome[1] === "applied") {
+      waiter?.state("applied");
+      if (waiter?.until === "saved" && this.#saved !== null) waiter.value = outcome[2];
+      else waiter?.resolve(outcome[2] ?? null);
+      return;
+    }
+    const [, kind, code, text] = outcome;
+    const error = new WindlassError(code, text, seq);
+    waiter?.state(kind);
+    // The page that asked is gone; this one is told instead.
+    if (waiter) waiter.reject(error);
+    else this.#tell("error", error);
+  }
+
+  /** @param {Entry[]} entries that have left the outbox */
+  #tellSaved(entries) {
+    if (this.#saved === null) return;
+    for (const { answered, waiter } of entries) {
+      if (answered !== "applied") continue;
+      waiter?.state("saved");
+      waiter?.resolve(waiter.value ?? null);
+    }
+  }
+
+  /**
+   * Sends what may be sent: in order, once a connection, and no more than the server takes.
+   *
+   * @returns {boolean} whether it sent anything, and so saved
+   */
+  #pump() {
+    const { outbox } = this.#tab;
+    const batch = [];
+    while (this.#welcomed && !this.#blocked && this.#sent - this.#ack < this.#inFlightMax) {
+      const entry = outbox.get(this.#sent + 1);
+      if (entry === undefined) break;
+      if (byteLength(entry.text) > this.#messageBytesMax) this.#refuse(entry, "too_large");
+      entry.sent = true;
+      entry.sentAt = this.#environment.clock.now();
+      this.#sent = entry.seq;
+      batch.push(entry);
+    }
+    if (batch.length === 0) return false;
+    // Marked as sent before it is: a page that dies in between must not say that nothing reached the server.
+    this.#tab.save();
+    for (const entry of batch) {
+      this.#connection.sendText(entry.text);
+      if (entry.answered === null) entry.waiter?.state("sent");
+    }
+    return true;
+  }
+
+  /**
+   * The server will not take this action: its promise is told, its number is used up.
+   *
+   * @param {Entry} entry
+   * @param {string} code
+   */
+  #refuse(entry, code) {
+    const { waiter } = entry;
+    this.#tab.outbox.void(entry);
+    this.#answer({ ...entry, waiter }, [entry.seq, "refused", code, "the server does not take this message"]);
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {unknown} reason
+   */
+  #withdraw(entry, reason) {
+    const { waiter } = entry;
+    if (entry.sent) entry.waiter = NOBODY;
+    else {
+      this.#tab.outbox.void(entry);
+      this.#tab.save();
+    }
+    waiter?.reject(reason);
+  }
+
+  /**
+   * Counts a frame towards the next ack. [ACK-1]
+   *
+   * @param {unknown} data
+   * @param {boolean} now
+   */
+  #count(data, now) {
+    const { clock } = this.#environment;
+    this.#unackedBytes += byteLength(/** @type {string} */ (data));
+    const wait = this.#ackedAt + ACK_MS - clock.now();
+    if (now || this.#unackedBytes >= ACK_BYTES || wait <= 0) this.#acknowledge();
+    else this.#ackTimer ??= clock.setTimeout(() => this.#acknowledge(), wait);
+  }
+
+  #acknowledge() {
+    const { clock } = this.#environment;
+    clock.clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+    this.#unackedBytes = 0;
+    this.#ackedAt = clock.now();
+    if (this.#welcomed) this.#connection.send(["k", this.#n]);
+  }
+
+  #disconnected() {
+    this.#welcomed = false;
+    this.#blocked = false;
+    this.#environment.clock.clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+  }
+
+  /** @param {Close} close */
+  #closed({ code, seq }) {
+    const { outbox } = this.#tab;
+    this.#disconnected();
+    if (code === "bad_message" || code === "too_large") {
+      const entry = seq === undefined ? undefined : outbox.get(seq);
+      if (entry?.answered === null) this.#refuse(entry, code);
+      this.#tab.save();
+    } else if (code === "in_use") {
+      this.#becomeAnother();
+      // At once, but not if a new id is called in use as well.
+      if (this.connection.attempt === 1) this.#connection.open();
+    } else if (code === "taken_over") {
+      // [TAKEOVER-2] What is stored may be the other page's by now.
+      this.#tab.yielded = true;
+      for (const entry of outbox.clear(outbox.seq)) this.#abandon(entry, code);
+      this.#tell("taken_over", {});
+    }
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail, cancelable: true }));
+  }
+}
+
+// An event of a later version is no event of this page; its number counts all the same.
+const EVENT_KINDS = new Set(["notify", "close_notify", "navigate", "download", "emit", "events_lost"]);
+
+// What a server takes that does not say so in its welcome: the defaults of protocol.md.
+const IN_FLIGHT_MAX = 32;
+const MESSAGE_BYTES_MAX = 65_536;
+
+const TOKENS_MAX = 2;
+
+const ACK_BYTES = 16 * 1024;
+const ACK_MS = 1_000;
