@@ -39,6 +39,8 @@ import { controlValue, formValues, hasPassword, isControl } from "./forms.js";
 export class Actions {
   /** @type {Set<string>} */
   #types = new Set();
+  /** @type {Set<ActionPart>} those whose types are listened for */
+  #parts = new Set();
 
   /**
    * @param {Element} root
@@ -61,10 +63,13 @@ export class Actions {
    * @param {Scope} scope
    */
   listen(part, element, scope) {
-    for (const { type } of part.handlers) {
-      if (this.#types.has(type)) continue;
-      this.#types.add(type);
-      this.root.addEventListener(type, this.#handle, { capture: STAYS.test(type) });
+    if (!this.#parts.has(part)) {
+      this.#parts.add(part);
+      for (const { type } of part.handlers) {
+        this.#types.add(type);
+        // Adding the same listener again does nothing.
+        this.root.addEventListener(type, this.#handle, { capture: STAYS.test(type) });
+      }
     }
     /** @type {Bound} */
     const bound = { owner: this, part, scope, fired: NONE_FIRED, running: 0 };

@@ -11,35 +11,44 @@
 import { parse, parseEach, parseHandler } from "./expression.js";
 import { BindError, suggestion } from "./report.js";
 
+/** @typedef {import("./expression.js").Dependency} Dependency */
 /** @typedef {import("./expression.js").Expression} Expression */
 /** @typedef {import("./report.js").Report} Report */
 /** @typedef {(node: Node, value: unknown, name: string, previous: unknown) => void} Write */
 
 /**
+ * What something depends on, sorted once for all rows.
+ *
+ * @typedef {object} Reach
+ * @property {Expression} expression
+ * @property {boolean} inside reads the row whose template this is
+ * @property {Dependency[]} outside all else: outer rows, the document, `$local`, `$connection`
+ * @property {boolean} late needs the document
+ */
+
+/**
  * A value shown at a node.
  *
- * @typedef {object} ShowPart
+ * @typedef {object} ShowOnly
  * @property {"show"} kind
  * @property {number[]} path child indexes from the tree's root to the node
- * @property {Expression} expression
  * @property {Write} write
  * @property {string} name of the class, style, attribute or property
- * @property {boolean} late depends on the document
  */
+/** @typedef {ShowOnly & Reach} ShowPart */
 
 /**
  * `<template w-each>` or `<template w-if>`, which stands as a comment.
  *
- * @typedef {object} BlockPart
+ * @typedef {object} BlockOnly
  * @property {"each" | "if"} kind
  * @property {number[]} path
- * @property {Expression} expression
  * @property {Template} template
  * @property {Expression | null} key
  * @property {Element} source the template as it was written, put back on release
- * @property {boolean} late
  * @property {(code: import("./report.js").MessageCode, text: string) => void} report
  */
+/** @typedef {BlockOnly & Reach} BlockPart */
 
 /**
  * An element with `w-on`.
@@ -76,12 +85,13 @@ import { BindError, suggestion } from "./report.js";
  * @param {readonly string[]} names the rows around it, outermost first
  * @param {Report} report
  * @param {RootName[]} roots is filled with the members of the document that are named
+ * @param {boolean} [isRow] the innermost of the names is the tree's own
  * @returns {Template}
  */
-export function compile(root, names, report, roots) {
+export function compile(root, names, report, roots, isRow = false) {
   /** @type {Template} */
   const template = { root, parts: [], indexed: false };
-  new Compiler(template, names, report, roots).element(root, []);
+  new Compiler(template, names, report, roots, isRow).element(root, []);
   return template;
 }
 
@@ -91,12 +101,14 @@ class Compiler {
    * @param {readonly string[]} names
    * @param {Report} report
    * @param {RootName[]} roots
+   * @param {boolean} isRow
    */
-  constructor(template, names, report, roots) {
+  constructor(template, names, report, roots, isRow) {
     this.template = template;
     this.names = names;
     this.report = report;
     this.roots = roots;
+    this.isRow = isRow;
   }
 
   /**
@@ -151,10 +163,9 @@ class Compiler {
           this.template.parts.push({
             kind: "show",
             path: word === "text" ? [...path, 0] : path,
-            expression,
+            ...this.reach(expression),
             write: shown.write,
             name: shown.camel ? camel(argument) : argument,
-            late: this.late(expression),
           });
         } else if (!PLAIN.has(word)) {
           throw new BindError("unknown_attribute", `there is no w-${word}${suggestion(word, WORDS)}`);
@@ -189,15 +200,14 @@ class Compiler {
       this.uses(list, element, name);
       const names = row ? [...this.names, row] : this.names;
       const key = element.getAttribute("w-key");
-      const template = compile(root, names, this.report, this.roots);
+      const template = compile(root, names, this.report, this.roots, row !== null);
       this.template.parts.push({
         kind,
         path,
-        expression: list,
+        ...this.reach(list),
         template,
         key: row && key !== null ? parse(key, names) : null,
         source: element,
-        late: this.late(list),
         report: (code, text) => this.report({ code, text, element, attribute: `${name}="${value}"` }),
       });
       // `$index` inside a w-if speaks of the row that the w-if is in.
@@ -238,9 +248,20 @@ class Compiler {
     return parsed;
   }
 
-  /** @param {Expression} expression */
-  late({ uses }) {
-    return uses.some(({ base, hops }) => base === "value" && hops === this.names.length);
+  /**
+   * @param {Expression} expression
+   * @returns {Reach}
+   */
+  reach(expression) {
+    const { uses } = expression;
+    /** @param {Dependency} use */
+    const isInside = ({ base, hops }) => this.isRow && hops === 0 && (base === "value" || base === "index");
+    return {
+      expression,
+      inside: uses.some(isInside),
+      outside: uses.filter((use) => use.base !== "event" && !isInside(use)),
+      late: uses.some(({ base, hops }) => base === "value" && hops === this.names.length),
+    };
   }
 
   /**
@@ -327,6 +348,13 @@ function asText(value) {
 }
 
 /** @type {Write} */
+function writeClass(node, value, name, previous) {
+  const element = /** @type {Element} */ (node);
+  // Most rows have no class at all, and even to ask for `classList` makes an object that lives with the element.
+  if (value || previous || element.className) element.classList.toggle(name, !!value);
+}
+
+/** @type {Write} */
 function writeAttribute(node, value, name) {
   const element = /** @type {Element} */ (node);
   if (typeof value === "boolean") value = /^(aria-|draggable|spellcheck)/.test(name) ? String(value) : value ? "" : null;
@@ -368,7 +396,7 @@ const SHOWN = {
     write: (node, value) => /** @type {Element} */ (node).toggleAttribute("hidden", !value),
     named: false,
   },
-  class: { write: (node, value, name) => /** @type {Element} */ (node).classList.toggle(name, !!value), named: true },
+  class: { write: writeClass, named: true },
   style: {
     write: (node, value, name) =>
       /** @type {HTMLElement} */ (node).style.setProperty(name, value === false ? "" : asText(value)),

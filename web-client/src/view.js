@@ -18,6 +18,7 @@ import { Spot } from "./spots.js";
 /** @typedef {import("./spots.js").Watcher} Watcher */
 /** @typedef {import("./template.js").ActionPart} ActionPart */
 /** @typedef {import("./template.js").BlockPart} BlockPart */
+/** @typedef {import("./template.js").Part} Part */
 /** @typedef {import("./template.js").ShowPart} ShowPart */
 /** @typedef {import("./template.js").Template} Template */
 
@@ -44,77 +45,59 @@ import { Spot } from "./spots.js";
  * @returns {Tie[]} what to release with it
  */
 export function grow(template, root, scope, page, row) {
-  // All nodes are found before the first list puts rows between them.
-  const nodes = template.parts.map(({ path }) => find(root, path));
+  const { parts } = template;
   /** @type {Tie[]} */
-  const ties = [];
-  /** @type {Binding[]} */
-  const bindings = [];
-  template.parts.forEach((part, at) => {
-    const node = /** @type {Node} */ (nodes[at]);
+  let ties = NO_TIES;
+  // The last first: a list adds nodes only after those that are still to be found, and a select has its options before
+  // it is given its value.
+  for (let at = parts.length - 1; at >= 0; at--) {
+    const part = /** @type {Part} */ (parts[at]);
+    const node = find(root, part.path);
     if (part.kind === "on") {
       page.listen(part, /** @type {Element} */ (node), scope);
-      return;
+      continue;
     }
     const made =
       part.kind === "show"
         ? new Binding(part, node, scope)
         : new (part.kind === "each" ? Each : Condition)(part, /** @type {Comment} */ (node), scope, page);
-    if (!(made instanceof Binding)) ties.push(made);
-    else bindings.push(made);
     // A list of a plain path is told by its spot, with the ops that led there.
-    if (!(made instanceof Each && part.expression.plain)) {
-      if (subscribe(part.expression.uses, made, scope, row) && made instanceof Binding) ties.push(made);
+    if (!(part.kind === "each" && part.expression.plain)) {
+      if (part.inside && row) row.watching.push(made);
+      for (const use of part.outside) (spotOf(use, scope).watchers ??= new Set()).add(made);
+    }
+    if (part.kind !== "show" || part.outside.length) {
+      if (ties === NO_TIES) ties = [];
+      ties.push(made);
     }
     if (part.late && !page.ready) page.waiting.push(made);
-    else if (!(made instanceof Binding)) made.refresh();
-  });
-  // Last, so that a select is given its value when its options are there.
-  for (const binding of bindings) if (page.ready || !binding.part.late) binding.refresh();
+    else made.refresh();
+  }
   return ties;
 }
 
 /**
  * @param {Node} root
  * @param {number[]} path
+ * @returns {Node}
  */
 function find(root, path) {
-  let node = /** @type {Node | null} */ (root);
-  for (let steps of path) {
-    for (node = node && node.firstChild; steps > 0; steps--) node = node && node.nextSibling;
+  let node = root;
+  for (let at = 0; at < path.length; at++) {
+    // The tree was cloned from the one that the path was read from.
+    node = /** @type {Node} */ (node.firstChild);
+    for (let steps = Number(path[at]); steps > 0; steps--) node = /** @type {Node} */ (node.nextSibling);
   }
   return node;
 }
 
 /**
- * @param {Dependency[]} uses
- * @param {Watcher} watcher
- * @param {Scope} scope
- * @param {Row | null} row
- * @returns {boolean} whether it must let go of something outside of its row
- */
-function subscribe(uses, watcher, scope, row) {
-  let outside = false;
-  for (const use of uses) {
-    if (use.base === "event") continue;
-    if (row && use.hops === 0 && use.base !== "local" && use.base !== "connection") {
-      if (row.watching.at(-1) !== watcher) row.watching.push(watcher);
-      continue;
-    }
-    const spot = spotOf(use, scope);
-    (spot.watchers ??= new Set()).add(watcher);
-    outside = true;
-  }
-  return outside;
-}
-
-/**
- * @param {Dependency[]} uses
+ * @param {Dependency[]} outside
  * @param {Watcher} watcher
  * @param {Scope} scope
  */
-function unsubscribe(uses, watcher, scope) {
-  for (const use of uses) if (use.base !== "event") spotOf(use, scope).watchers?.delete(watcher);
+function unsubscribe(outside, watcher, scope) {
+  for (const use of outside) spotOf(use, scope).watchers?.delete(watcher);
 }
 
 /**
@@ -149,12 +132,12 @@ class Binding {
     const { expression, write, name } = this.part;
     const value = expression.read(this.scope);
     if (value === this.#shown) return;
-    write(this.node, value, name, this.#shown);
+    write(this.node, value, name, this.#shown === NOTHING ? undefined : this.#shown);
     this.#shown = value;
   }
 
   release() {
-    unsubscribe(this.part.expression.uses, this, this.scope);
+    unsubscribe(this.part.outside, this, this.scope);
   }
 }
 
@@ -204,7 +187,7 @@ class Condition {
 
   release() {
     this.#released = true;
-    unsubscribe(this.part.expression.uses, this, this.scope);
+    unsubscribe(this.part.outside, this, this.scope);
     this.#clear();
   }
 
@@ -413,8 +396,7 @@ class Each {
     row.value = value;
     const element = /** @type {Element} */ (template.root.cloneNode(true));
     row.element = element;
-    const ties = grow(template, element, row, this.page, row);
-    if (ties.length) row.ties = ties;
+    row.ties = grow(template, element, row, this.page, row);
     return element;
   }
 
@@ -486,7 +468,7 @@ class Each {
   release() {
     this.#released = true;
     if (this.part.expression.plain) this.#spot().lists?.delete(this);
-    else unsubscribe(this.part.expression.uses, this, this.scope);
+    else unsubscribe(this.part.outside, this, this.scope);
     for (const row of this.#rows) this.#drop(row);
     this.#rows = [];
   }
@@ -504,10 +486,12 @@ class Each {
  * @param {boolean} kept
  */
 function move(parent, element, next, kept) {
-  const { moveBefore } = /** @type {{ moveBefore?: (node: Node, child: Node) => void }} */ (/** @type {unknown} */ (parent));
-  // Keeps focus, scroll places, running videos and animations; not every engine has it.
-  if (kept && moveBefore && element.isConnected) moveBefore.call(parent, element, next);
-  else parent.insertBefore(element, next);
+  if (kept && element.isConnected && "moveBefore" in parent) {
+    // Keeps focus, scroll places, running videos and animations; not every engine has it.
+    /** @type {{ moveBefore: (node: Node, child: Node) => void }} */ (/** @type {unknown} */ (parent)).moveBefore(element, next);
+  } else {
+    parent.insertBefore(element, next);
+  }
 }
 
 /**
