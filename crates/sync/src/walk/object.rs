@@ -1,0 +1,383 @@
+//! Objects of the diffing serializer: structs, maps and the one-member objects of enum variants.
+//!
+//! As long as keys come in the old order each is compared with the next; from the first that does
+//! not, old entries are found by name, and the new tape takes the new order.
+
+use serde::ser::{Serialize, SerializeMap, SerializeStruct, SerializeStructVariant};
+use windlass_protocol::ops::{self, Op};
+
+use super::{Halt, RAW_VALUE, Walk};
+use crate::key::KeyWriter;
+use crate::tape::{self, Step, same_name};
+use crate::word::{self, Tag};
+
+/// An object that is being walked.
+pub(crate) struct Open {
+    /// Where it begins on the new tape.
+    start: usize,
+    /// Where its first value begins on the old one, and where it ends.
+    old: usize,
+    old_end: usize,
+    header: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn open(&mut self, tag: Tag) -> Result<Open, Halt> {
+        self.untrack();
+        let header = self.words[self.at];
+        if !word::is(header, tag) || header & word::REPEATED_KEY != 0 && tag == Tag::Map {
+            return Err(self.other_kind());
+        }
+        let open = Open { start: self.position(), old: self.at + 1, old_end: self.at + word::size(header), header };
+        self.keep(1);
+        Ok(open)
+    }
+
+    pub(super) fn open_variant(&mut self, variant: &'static str) -> Result<Open, Halt> {
+        let at = self.at;
+        let open = self.open(Tag::Struct)?;
+        let (start, end) = self.tape.templates.span(word::template(open.header));
+        if end - start != 1 || !same_name(self.tape.templates.names[start], variant) {
+            self.at = at;
+            return Err(self.other_kind());
+        }
+        self.scratch.path.push(Step::Name(variant));
+        Ok(open)
+    }
+
+    pub(super) fn close_variant(&mut self, open: Open) {
+        self.scratch.path.pop();
+        self.at = open.old_end;
+        self.close(open.start, open.header & !0xffff_ffff);
+    }
+
+    pub(super) fn open_struct<'w>(&'w mut self, name: &'static str) -> Result<Fields<'w, 'a>, Halt> {
+        if name == RAW_VALUE {
+            let open = Open { start: 0, old: 0, old_end: 0, header: 0 };
+            let mode = Mode::Raw;
+            return Ok(Fields { walk: self, open, next: 0, end: 0, item: false, mode, variant: None });
+        }
+        let item = self.at == self.element_at;
+        let open = self.open(Tag::Struct)?;
+        let (next, end) = self.tape.templates.span(word::template(open.header));
+        self.scratch.path.push(Step::Index(0));
+        Ok(Fields { walk: self, open, next, end, item, mode: Mode::InOrder, variant: None })
+    }
+
+    pub(super) fn open_map<'w>(&'w mut self) -> Result<Entries<'w, 'a>, Halt> {
+        let item = self.at == self.element_at;
+        let open = self.open(Tag::Map)?;
+        self.scratch.path.push(Step::Index(0));
+        let text = self.scratch.text.len();
+        Ok(Entries { walk: self, open, text, item, mode: Mode::InOrder })
+    }
+
+    /// The field that arrives says which item of the list this is, when it is a scalar.
+    fn identify(&mut self) {
+        if word::is_leaf(self.words[self.at]) {
+            self.identity_at = self.at;
+            self.identified();
+        }
+    }
+}
+
+/// Whether a first field of this name is the item's identity.
+pub(super) fn is_identity(name: &str) -> bool {
+    name == "id" || name == "key"
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    InOrder,
+    /// Old entries are found by name: they are on the stack from `entries` on. `names` and `hashes` are where
+    /// the new names, or the hashes of the new keys, begin.
+    ByName {
+        entries: usize,
+        names: usize,
+        hashes: usize,
+    },
+    /// JSON text in a struct's clothes.
+    Raw,
+}
+
+pub(crate) struct Fields<'w, 'a> {
+    walk: &'w mut Walk<'a>,
+    open: Open,
+    /// The next name of the old template, and its end.
+    next: usize,
+    end: usize,
+    /// The first field may be the identity of a list's item.
+    item: bool,
+    mode: Mode,
+    pub(super) variant: Option<Open>,
+}
+
+impl Fields<'_, '_> {
+    #[inline]
+    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
+        let walk = &mut *self.walk;
+        if self.mode == Mode::InOrder && self.next < self.end && same_name(walk.tape.templates.names[self.next], name) {
+            self.next += 1;
+            if std::mem::take(&mut self.item) && is_identity(name) {
+                walk.identify();
+            }
+            walk.step(Step::Name(name));
+            return walk.value(value);
+        }
+        self.field_by_name(name, value)
+    }
+
+    #[cold]
+    fn field_by_name<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
+        if self.mode == Mode::Raw {
+            let mut json = std::mem::take(&mut self.walk.scratch.display);
+            json.clear();
+            let result = value.serialize(KeyWriter(&mut json)).and_then(|()| self.walk.raw(&json));
+            self.walk.scratch.display = json;
+            return result;
+        }
+        let entries = self.go_by_name();
+        let walk = &mut *self.walk;
+        walk.step(Step::Name(name));
+        walk.scratch.names.push(name);
+        let names = &walk.tape.templates.names;
+        let found =
+            walk.scratch.entries[entries..].iter_mut().find(|entry| !entry.seen && same_name(names[entry.key], name));
+        if let Some(entry) = found {
+            entry.seen = true;
+            walk.at = entry.value;
+            return walk.value(value);
+        }
+        walk.add(value)
+    }
+
+    fn go_by_name(&mut self) -> usize {
+        if let Mode::ByName { entries, .. } = self.mode {
+            return entries;
+        }
+        let walk = &mut *self.walk;
+        walk.start_copying();
+        let (entries, names) = (walk.scratch.entries.len(), walk.scratch.names.len());
+        let (first, _) = walk.tape.templates.span(word::template(self.open.header));
+        walk.scratch.names.extend_from_slice(&walk.tape.templates.names[first..self.next]);
+        let mut at = self.open.old;
+        for key in first..self.end {
+            walk.scratch.entries.push(tape::Entry { hash: 0, key, value: at, seen: key < self.next });
+            at += word::size(walk.words[at]);
+        }
+        self.mode = Mode::ByName { entries, names, hashes: 0 };
+        entries
+    }
+
+    fn finish(mut self) -> Result<(), Halt> {
+        if self.mode == Mode::Raw {
+            return Ok(());
+        }
+        if self.mode == Mode::InOrder && self.next < self.end {
+            self.go_by_name();
+        }
+        let walk = self.walk;
+        let mut header = self.open.header & !0xffff_ffff;
+        if let Mode::ByName { entries, names, .. } = self.mode {
+            for index in entries..walk.scratch.entries.len() {
+                let entry = walk.scratch.entries[index];
+                if !entry.seen {
+                    walk.step(Step::Name(walk.tape.templates.names[entry.key]));
+                    walk.op(Op::Delete);
+                    ops::close(walk.out);
+                }
+            }
+            walk.scratch.entries.truncate(entries);
+            header = walk.struct_header(names);
+        }
+        walk.at = self.open.old_end;
+        walk.scratch.path.pop();
+        walk.close(self.open.start, header);
+        if let Some(variant) = self.variant {
+            walk.close_variant(variant);
+        }
+        Ok(())
+    }
+}
+
+impl Walk<'_> {
+    /// The header of a struct with the names that are on the stack from `names` on, which it takes off.
+    pub(super) fn struct_header(&mut self, names: usize) -> u64 {
+        let template = self.tape.templates.intern(&self.scratch.names[names..]);
+        self.scratch.names.truncate(names);
+        self.overflow |= template.is_none();
+        word::struct_header(template.unwrap_or(0), 0)
+    }
+
+    /// The header of a map with the hashes of keys that are on the stack from `hashes` on, which it takes off.
+    pub(super) fn map_header(&mut self, hashes: usize) -> u64 {
+        let keys = &mut self.scratch.hashes[hashes..];
+        keys.sort_unstable();
+        let repeated = keys.windows(2).any(|pair| pair[0] == pair[1]);
+        self.scratch.hashes.truncate(hashes);
+        word::tagged(Tag::Map, if repeated { word::REPEATED_KEY } else { 0 })
+    }
+
+    /// A member that was not there.
+    fn add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        self.op(Op::Set);
+        ops::item(self.out);
+        self.build(value)?;
+        ops::close(self.out);
+        Ok(())
+    }
+}
+
+impl SerializeStruct for Fields<'_, '_> {
+    type Ok = ();
+    type Error = Halt;
+
+    #[inline]
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
+        self.field(name, value)
+    }
+
+    #[inline]
+    fn end(self) -> Result<(), Halt> {
+        if self.mode == Mode::InOrder && self.next == self.end && self.variant.is_none() {
+            self.walk.scratch.path.pop();
+            self.walk.close(self.open.start, self.open.header & !0xffff_ffff);
+            return Ok(());
+        }
+        self.finish()
+    }
+}
+
+impl SerializeStructVariant for Fields<'_, '_> {
+    type Ok = ();
+    type Error = Halt;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
+        self.field(name, value)
+    }
+
+    fn end(self) -> Result<(), Halt> {
+        self.finish()
+    }
+}
+
+pub(crate) struct Entries<'w, 'a> {
+    walk: &'w mut Walk<'a>,
+    open: Open,
+    /// Where the current key begins among the texts.
+    text: usize,
+    /// The first entry may be the identity of a list's item.
+    item: bool,
+    mode: Mode,
+}
+
+impl Entries<'_, '_> {
+    fn go_by_name(&mut self) -> (usize, usize) {
+        if let Mode::ByName { entries, hashes, .. } = self.mode {
+            return (entries, hashes);
+        }
+        let walk = &mut *self.walk;
+        walk.start_copying();
+        let (entries, hashes) = (walk.scratch.entries.len(), walk.scratch.hashes.len());
+        let mut key = std::mem::take(&mut walk.scratch.display).into_bytes();
+        let mut at = self.open.old;
+        while at < self.open.old_end {
+            key.clear();
+            word::read_key(&walk.words[at..], &mut key);
+            let hash = word::hash(walk.tape.key, &key);
+            let value = at + word::size(walk.words[at]);
+            let seen = at < walk.at;
+            if seen {
+                walk.scratch.hashes.push(hash);
+            }
+            walk.scratch.entries.push(tape::Entry { hash, key: at, value, seen });
+            at = value + word::size(walk.words[value]);
+        }
+        key.clear();
+        walk.scratch.display = String::from_utf8(key).unwrap_or_default();
+        walk.scratch.entries[entries..].sort_unstable_by_key(|entry| (entry.hash, entry.key));
+        self.mode = Mode::ByName { entries, names: 0, hashes };
+        (entries, hashes)
+    }
+
+    fn entry<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        let walk = &mut *self.walk;
+        let (start, end) = (self.text, walk.scratch.text.len());
+        walk.step(Step::Text { start, end });
+        let key = &walk.scratch.text[start..];
+        if self.mode == Mode::InOrder && walk.at < self.open.old_end && word::key_is(&walk.words[walk.at..], key) {
+            let identity = std::mem::take(&mut self.item) && is_identity(key);
+            walk.keep(word::size(walk.words[walk.at]));
+            if identity {
+                walk.identify();
+            }
+            return walk.value(value);
+        }
+        let (entries, _) = self.go_by_name();
+        let walk = &mut *self.walk;
+        let scratch = &mut *walk.scratch;
+        let key = &scratch.text[start..];
+        let hash = word::hash(walk.tape.key, key.as_bytes());
+        scratch.hashes.push(hash);
+        word::push_key(&mut scratch.next, key);
+        let known = &mut scratch.entries[entries..];
+        let first = known.partition_point(|entry| entry.hash < hash);
+        let found = known[first..]
+            .iter_mut()
+            .take_while(|entry| entry.hash == hash)
+            .find(|entry| !entry.seen && word::key_is(&walk.words[entry.key..], key));
+        if let Some(entry) = found {
+            entry.seen = true;
+            walk.at = entry.value;
+            return walk.value(value);
+        }
+        walk.add(value)
+    }
+}
+
+impl SerializeMap for Entries<'_, '_> {
+    type Ok = ();
+    type Error = Halt;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
+        let text = &mut self.walk.scratch.text;
+        text.truncate(self.text);
+        key.serialize(KeyWriter(text))
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        self.entry(value)
+    }
+
+    fn end(mut self) -> Result<(), Halt> {
+        if self.mode == Mode::InOrder && self.walk.at < self.open.old_end {
+            self.go_by_name();
+        }
+        let walk = self.walk;
+        let mut header = word::tagged(Tag::Map, 0);
+        if let Mode::ByName { entries, hashes, .. } = self.mode {
+            for index in entries..walk.scratch.entries.len() {
+                let entry = walk.scratch.entries[index];
+                if !entry.seen {
+                    walk.scratch.text.truncate(self.text);
+                    let mut text = std::mem::take(&mut walk.scratch.text).into_bytes();
+                    word::read_key(&walk.words[entry.key..], &mut text);
+                    walk.scratch.text = String::from_utf8(text).expect("keys on the tape were texts");
+                    walk.step(Step::Text { start: self.text, end: walk.scratch.text.len() });
+                    walk.op(Op::Delete);
+                    ops::close(walk.out);
+                }
+            }
+            walk.scratch.entries.truncate(entries);
+            header = walk.map_header(hashes);
+        }
+        walk.scratch.text.truncate(self.text);
+        walk.scratch.path.pop();
+        walk.at = self.open.old_end;
+        walk.close(self.open.start, header);
+        if header & word::REPEATED_KEY != 0 {
+            return Err(walk.other_kind());
+        }
+        Ok(())
+    }
+}

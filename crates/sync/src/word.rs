@@ -1,0 +1,224 @@
+//! The words of the tape: every JSON value as a few 64-bit words that say what they are.
+//!
+//! A number is its own bits as a double. What is no number hides where doubles have their negative
+//! NaNs, which are never stored: 16 bits of tag, 48 of payload. So one comparison of words tells a
+//! changed value and a changed kind alike, and `1` and `1.0`, one JSON value, are one word.
+//!
+//! | value | words |
+//! |---|---|
+//! | number, null, boolean | 1 |
+//! | text | tag and length; the bytes when there are at most 8, else their keyed hash |
+//! | integer beyond 2^53 | tag and sign, low, high |
+//! | struct | tag, template and size in words; the values in the order of the template's names |
+//! | map | tag and size; for each entry the key (tag and length, the bytes) and the value |
+//! | list | tag and size, number of items; the items |
+//! | tracked | tag and size, id, generation; the value |
+//! | grouped list | tag and size, order, generation; a list of groups |
+//! | group of rows | tag and size, generation, number of rows; the rows, or groups again |
+//! | row of a group | tag and size, id; the value |
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+pub(crate) const NULL: u64 = tagged(Tag::Constant, 0);
+pub(crate) const FALSE: u64 = tagged(Tag::Constant, 1);
+pub(crate) const TRUE: u64 = tagged(Tag::Constant, 2);
+
+/// Up to here every integer is a double; beyond, integers keep all their bits.
+pub(crate) const EXACT_MAX: u64 = 1 << 53;
+
+/// Set in a map's header when a key comes twice: then only the whole is right.
+pub(crate) const REPEATED_KEY: u64 = 1 << 47;
+
+/// A text of at most this many bytes is kept as it is.
+const INLINE_MAX: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub(crate) enum Tag {
+    Constant = 0xfff1,
+    /// An `f32` that is no whole number: as text it differs from the double of the same value.
+    Single,
+    Big,
+    Text,
+    /// JSON text of a `RawValue`.
+    Raw,
+    Struct,
+    Map,
+    Key,
+    List,
+    Tracked,
+    Groups,
+    Group,
+    Row,
+}
+
+pub(crate) const fn tagged(tag: Tag, payload: u64) -> u64 {
+    ((tag as u64) << 48) | payload
+}
+
+pub(crate) fn is(word: u64, tag: Tag) -> bool {
+    word >> 48 == tag as u64
+}
+
+pub(crate) fn payload(word: u64) -> u64 {
+    word & 0xffff_ffff_ffff
+}
+
+pub(crate) fn struct_header(template: u16, size: usize) -> u64 {
+    tagged(Tag::Struct, u64::from(template) << 32 | size as u64 & 0xffff_ffff)
+}
+
+pub(crate) fn template(header: u64) -> u16 {
+    (header >> 32) as u16
+}
+
+/// The number of words of the value that begins with `word`.
+pub(crate) fn size(word: u64) -> usize {
+    if is(word, Tag::Text) || is(word, Tag::Raw) {
+        2
+    } else if is(word, Tag::Big) {
+        3
+    } else if is(word, Tag::Key) {
+        1 + (payload(word) as usize).div_ceil(8)
+    } else if word >> 48 >= Tag::Struct as u64 {
+        (word & 0xffff_ffff) as usize
+    } else {
+        1
+    }
+}
+
+/// Whether the value that begins with `word` is neither list nor object.
+pub(crate) fn is_leaf(word: u64) -> bool {
+    word >> 48 < Tag::Struct as u64
+}
+
+/// The words of a leaf.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaf {
+    words: [u64; 3],
+    size: u8,
+}
+
+impl Leaf {
+    pub(crate) fn one(word: u64) -> Self {
+        Self { words: [word, 0, 0], size: 1 }
+    }
+
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words[..usize::from(self.size)]
+    }
+
+    pub(crate) fn bool(value: bool) -> Self {
+        Self::one(if value { TRUE } else { FALSE })
+    }
+
+    pub(crate) fn signed(value: i64) -> Self {
+        if value.unsigned_abs() <= EXACT_MAX { Self::one((value as f64).to_bits()) } else { Self::big(value.into()) }
+    }
+
+    pub(crate) fn unsigned(value: u64) -> Self {
+        if value <= EXACT_MAX { Self::one((value as f64).to_bits()) } else { Self::big(value.into()) }
+    }
+
+    pub(crate) fn signed_128(value: i128) -> Self {
+        i64::try_from(value).map_or_else(|_| Self::big(value), Self::signed)
+    }
+
+    pub(crate) fn unsigned_128(value: u128) -> Self {
+        match i128::try_from(value) {
+            Ok(value) => Self::signed_128(value),
+            Err(_) => Self { words: [tagged(Tag::Big, 2), value as u64, (value >> 64) as u64], size: 3 },
+        }
+    }
+
+    fn big(value: i128) -> Self {
+        let sign = u64::from(value < 0);
+        Self { words: [tagged(Tag::Big, sign), value as u64, (value >> 64) as u64], size: 3 }
+    }
+
+    pub(crate) fn double(value: f64) -> Self {
+        Self::one(if value.is_finite() { value.to_bits() } else { NULL })
+    }
+
+    pub(crate) fn single(value: f32) -> Self {
+        // Whole singles up to 2^24 print like the doubles they are.
+        if value.is_finite() && (value.fract() != 0.0 || value.abs() > 16_777_216.0) {
+            Self::one(tagged(Tag::Single, value.to_bits().into()))
+        } else {
+            Self::double(value.into())
+        }
+    }
+
+    pub(crate) fn text(key: HashKey, text: &str) -> Self {
+        Self { words: [tagged(Tag::Text, text.len() as u64), digest(key, text.as_bytes()), 0], size: 2 }
+    }
+
+    pub(crate) fn raw(key: HashKey, json: &str) -> Self {
+        Self { words: [tagged(Tag::Raw, json.len() as u64), digest(key, json.as_bytes()), 0], size: 2 }
+    }
+}
+
+/// The key of the hash over texts: an input, so that nobody who writes texts can make two collide.
+#[derive(Clone, Copy, Debug)]
+pub struct HashKey(pub [u64; 2]);
+
+/// The second word of a text: its bytes, or their hash.
+pub(crate) fn digest(key: HashKey, bytes: &[u8]) -> u64 {
+    if bytes.len() <= INLINE_MAX { packed(bytes) } else { hash(key, bytes) }
+}
+
+/// The digests of the first `split` bytes and of all, in one pass over them.
+pub(crate) fn digest_prefix(key: HashKey, bytes: &[u8], split: usize) -> (u64, u64) {
+    if split <= INLINE_MAX {
+        return (packed(&bytes[..split]), digest(key, bytes));
+    }
+    let mut hasher = SipHasher13::new_with_keys(key.0[0], key.0[1]);
+    hasher.write(&bytes[..split]);
+    let prefix = hasher.finish();
+    hasher.write(&bytes[split..]);
+    (prefix, hasher.finish())
+}
+
+pub(crate) fn hash(key: HashKey, bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(key.0[0], key.0[1]);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// Up to 8 bytes as a word.
+pub(crate) fn packed(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// Folds words into one that stands for them where a collision costs a larger patch and nothing else.
+pub(crate) fn fingerprint(words: &[u64]) -> u64 {
+    words.iter().fold(0x9e37_79b9_7f4a_7c15, |sum: u64, &word| {
+        let wide = u128::from(sum.rotate_left(29) ^ word) * 0xd6e8_feb8_6659_fd93;
+        (wide as u64) ^ (wide >> 64) as u64
+    })
+}
+
+/// Whether the key that begins at `words` is `text`.
+pub(crate) fn key_is(words: &[u64], text: &str) -> bool {
+    words[0] == tagged(Tag::Key, text.len() as u64)
+        && text.as_bytes().chunks(8).zip(&words[1..]).all(|(chunk, &word)| packed(chunk) == word)
+}
+
+pub(crate) fn push_key(words: &mut Vec<u64>, text: &str) {
+    words.push(tagged(Tag::Key, text.len() as u64));
+    words.extend(text.as_bytes().chunks(8).map(packed));
+}
+
+/// Appends the text of the key that begins at `words`.
+pub(crate) fn read_key(words: &[u64], text: &mut Vec<u8>) {
+    let length = payload(words[0]) as usize;
+    let end = text.len() + length;
+    for word in &words[1..=length.div_ceil(8)] {
+        text.extend_from_slice(&word.to_le_bytes());
+    }
+    text.truncate(end);
+}
