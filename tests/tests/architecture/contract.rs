@@ -52,7 +52,7 @@ fn musts(text: &str) -> BTreeSet<String> {
 }
 
 /// The part of a file that is a test: whole files of the test folders, and what stands at the foot of Rust files.
-fn test_text(file: &File) -> &str {
+pub(crate) fn test_text(file: &File) -> &str {
     // These files speak of MUSTs without testing any.
     if file.is_in("tests/tests/architecture") {
         return "";
@@ -65,10 +65,15 @@ fn test_text(file: &File) -> &str {
     if file.is_rust() { &file.text[code::tests_at(&file.text)..] } else { "" }
 }
 
-fn untested(names: &BTreeSet<String>, tests: &[&str]) -> Vec<String> {
+pub(crate) fn untested(names: &BTreeSet<String>, tests: &[&str]) -> Vec<String> {
+    // As a word of its own: neither RESUME-12 nor EVENTS_MAX carries RESUME-1 or EVENTS.
+    let word = |c: char| c.is_alphanumeric() || c == '_';
     let carries = |test: &str, name: &str| {
-        // RESUME-1 must not be found in RESUME-12.
-        test.match_indices(name).any(|(at, _)| !test[at + name.len()..].starts_with(|c: char| c.is_ascii_digit()))
+        test.match_indices(name).any(|(at, _)| {
+            let (before, after) = (&test[..at], &test[at + name.len()..]);
+            let longer = after.strip_prefix('-').unwrap_or(after).starts_with(word);
+            !longer && !before.ends_with(|c| word(c) || c == '-')
+        })
     };
     names.iter().filter(|name| !tests.iter().any(|test| carries(test, name))).cloned().collect()
 }
@@ -111,7 +116,9 @@ fn a_must_without_a_test_is_found() {
     let names = musts("- [RESUME-1] A server MUST … `[0, 0]` [link](x) [TAKE-OVER-12] [1-2] [x-1]");
     assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["RESUME-1", "TAKE-OVER-12"]);
     assert_eq!(untested(&names, &["// RESUME-1: …", "TAKE-OVER-12"]), [""; 0]);
-    assert_eq!(untested(&names, &["RESUME-12", "TAKE-OVER-12"]), ["RESUME-1"]);
+    for near in ["RESUME-12", "NO-RESUME-1", "RESUME-1_MAX", "RESUME-1-2"] {
+        assert_eq!(untested(&names, &[near, "TAKE-OVER-12"]), ["RESUME-1"], "{near}");
+    }
 }
 
 #[test]

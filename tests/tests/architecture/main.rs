@@ -9,6 +9,7 @@ mod directions;
 mod files;
 mod licences;
 mod nevers;
+mod readme;
 mod shape;
 
 /// Fails with all complaints at once, a line each.
