@@ -1,1 +1,60 @@
-//! Placeholder.
+//! The session core of Windlass, sans-I/O: turns, clients, numbering, resume, exactly-once, events, jobs.
+//!
+//! One [`Session`] holds a state and all that it owes its clients. It performs no I/O, reads no
+//! clock and makes no randomness: everything comes in as an [`Input`] with the time, everything
+//! goes out as an [`Output`]. What the app is, it learns from the [`App`] trait alone.
+//!
+//! The order of calls: [`Session::handle`] for every input that is ready, then one
+//! [`Session::flush`], then drain [`Session::outputs`]; call again at [`Session::deadline`].
+//! Many inputs and one flush are one *turn*: one walk of the view, at most one frame a client.
+
+mod app;
+mod client;
+mod event;
+mod guard;
+mod job;
+mod session;
+mod turn;
+
+pub use app::{App, Fault, Mode};
+pub use client::ConnectionId;
+pub use event::{Audience, Class};
+pub use guard::guard;
+pub use job::{JobEntry, JobReport, JobStatus, Progress};
+pub use session::{Input, Output, Scratch, Session, SessionOptions};
+pub use turn::{Start, Turn};
+
+use std::ops::Add;
+use std::time::Duration;
+
+/// A moment, counted from an origin that the driver chooses; the engine only compares and adds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(Duration);
+
+impl Time {
+    /// The moment that long after the origin.
+    #[must_use]
+    pub fn after_origin(elapsed: Duration) -> Self {
+        Self(elapsed)
+    }
+
+    /// How long ago `earlier` was; zero when it is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The time that has passed since the origin.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.0
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    fn add(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(later))
+    }
+}

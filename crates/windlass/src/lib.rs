@@ -1,1 +1,91 @@
-//! Placeholder.
+//! Windlass: live web apps in Rust, with heavy work behind them.
+//!
+//! A server keeps one state object per session, a plain serde struct. The page sends actions; handlers change
+//! the state; what changed travels as a small diff over one WebSocket, and the page shows it. Long callbacks run
+//! on worker threads and tell the session how they are getting on.
+//!
+//! ```no_run
+//! use windlass::prelude::*;
+//!
+//! #[derive(Clone, Default, Serialize)]
+//! struct Demo { count: i64, loss: Option<f64> }
+//!
+//! fn train(state: &mut Demo, cx: &mut Cx<Demo>, epochs: u64) -> Result {
+//!     state.loss = None;
+//!     cx.long_callback("train", move |job| {
+//!         for i in 0..epochs {
+//!             job.checkpoint()?;
+//!             job.progress(i, epochs);
+//!         }
+//!         Ok(0.1)
+//!     })
+//!     .on_status(|state, cx, status| match status {
+//!         Status::Done(loss) => state.loss = Some(loss),
+//!         Status::Failed(error) => cx.notify(Level::Error, error.text),
+//!         _ => {}
+//!     })
+//!     .start()?;
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result {
+//!     App::new(Demo::default)
+//!         .action("add", |state, _cx, by: i64| state.count += by)
+//!         .action("train", train)
+//!         .serve("127.0.0.1:8080")
+//!         .await
+//! }
+//! ```
+
+mod app;
+mod callback;
+mod cell;
+mod connection;
+mod cx;
+mod error;
+mod hub;
+mod inbox;
+mod live;
+mod outcome;
+mod outlet;
+mod page;
+mod program;
+mod random;
+mod role;
+mod server;
+mod upgrade;
+
+pub use app::App;
+pub use callback::{LongCallback, Running, Status};
+pub use cx::{Cx, Level, Notify};
+pub use error::{Error, Result};
+pub use live::{Handle, Live};
+pub use outcome::{Outcome, Reply};
+pub use page::Page;
+pub use program::{State, View, Whole};
+pub use server::Server;
+pub use windlass_jobs::{Cancelled, Job};
+pub use windlass_protocol::{ClientId, JobId, SessionId};
+pub use windlass_sync::{Private, SyncVec, Tracked};
+
+/// What an app's module needs; the README's server uses nothing else.
+pub mod prelude {
+    pub use std::time::Duration;
+
+    pub use serde::{Deserialize, Serialize};
+
+    pub use crate::{
+        App, Cx, Error, Job, Level, Notify, Outcome, Private, Reply, Result, Status, SyncVec, Tracked, View, page,
+    };
+}
+
+#[doc(hidden)]
+pub mod __private {
+    pub use rust_embed::{self, RustEmbed};
+}
+
+/// A lock whose poison does not matter: what it guards is replaced whole, or its session is ended.
+pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

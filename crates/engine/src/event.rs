@@ -1,0 +1,220 @@
+//! Events: what happens once, kept for a client until it has acknowledged it.
+
+use std::collections::VecDeque;
+
+use windlass_protocol::frame::{Extras, event_body};
+use windlass_protocol::limits::{EVENT_BYTES_MAX, EVENTS_MAX};
+use windlass_protocol::{EventId, FrameNumber};
+
+/// Who hears an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The client whose action caused it; without one, every client.
+    Caller,
+    /// Every client of the session.
+    Session,
+}
+
+/// What may become of an event when a client's queue is full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It may be dropped.
+    Volatile,
+    /// It is kept as long as there is room for the events that must be kept.
+    Must,
+    /// Only the latest of its key is kept.
+    Keyed(String),
+}
+
+/// The events of one client that it has not acknowledged, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct EventQueue {
+    waiting: VecDeque<Event>,
+    bytes: usize,
+    lost: Option<Lost>,
+    /// Events that were sent come first; this many. What is sent is bounded by the window.
+    sent: usize,
+}
+
+#[derive(Debug)]
+struct Event {
+    id: EventId,
+    class: Class,
+    body: Box<str>,
+    sent_in: FrameNumber,
+}
+
+#[derive(Debug)]
+struct Lost {
+    /// The id of the newest event that was dropped: what is left comes after it.
+    until: EventId,
+    count: u64,
+    sent_in: Option<FrameNumber>,
+}
+
+impl EventQueue {
+    pub(crate) fn push(&mut self, id: EventId, class: Class, body: String) {
+        if let Class::Keyed(key) = &class {
+            let unsent = self.waiting.iter().skip(self.sent);
+            let same =
+                unsent.enumerate().find(|(_, event)| matches!(&event.class, Class::Keyed(other) if other == key));
+            if let Some((at, _)) = same {
+                self.remove(self.sent + at);
+            }
+        }
+        self.bytes += body.len();
+        self.waiting.push_back(Event { id, class, body: body.into(), sent_in: FrameNumber(0) });
+        while self.waiting.len() - self.sent > EVENTS_MAX || self.bytes > EVENT_BYTES_MAX {
+            let mut unsent = self.waiting.iter().skip(self.sent);
+            let droppable = unsent.position(|event| !matches!(event.class, Class::Must)).unwrap_or(0);
+            let id = self.remove(self.sent + droppable);
+            let lost = self.lost.get_or_insert(Lost { until: id, count: 0, sent_in: None });
+            lost.until = lost.until.max(id);
+            lost.count += 1;
+        }
+    }
+
+    /// Removes an unsent event.
+    fn remove(&mut self, at: usize) -> EventId {
+        let event = self.waiting.remove(at).expect("the place was just found");
+        self.bytes -= event.body.len();
+        event.id
+    }
+
+    /// Whether there is something that no frame has carried.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.waiting.len() > self.sent || self.lost.as_ref().is_some_and(|lost| lost.sent_in.is_none())
+    }
+
+    /// Writes what no frame has carried into frame `n`.
+    pub(crate) fn write_unsent(&mut self, n: FrameNumber, extras: &mut Extras<'_>) {
+        let mut lost = self.lost.as_mut().filter(|lost| lost.sent_in.is_none());
+        for event in self.waiting.iter_mut().skip(self.sent) {
+            if lost.as_ref().is_some_and(|lost| lost.until < event.id) {
+                write_lost(lost.take(), n, extras);
+            }
+            event.sent_in = n;
+            extras.event(event.id, &event.body);
+            self.bytes -= event.body.len();
+        }
+        write_lost(lost, n, extras);
+        self.sent = self.waiting.len();
+    }
+
+    /// Forgets what frames up to `n` carried.
+    pub(crate) fn acknowledge(&mut self, n: FrameNumber) {
+        while self.sent > 0 && self.waiting.front().is_some_and(|event| event.sent_in <= n) {
+            self.waiting.pop_front();
+            self.sent -= 1;
+        }
+        if self.lost.as_ref().is_some_and(|lost| lost.sent_in.is_some_and(|sent_in| sent_in <= n)) {
+            self.lost = None;
+        }
+    }
+
+    /// The client comes back having handled everything up to `seen`; the frames that carried the rest are gone.
+    pub(crate) fn rewind(&mut self, seen: EventId) {
+        while self.waiting.front().is_some_and(|event| event.id <= seen) {
+            let event = self.waiting.pop_front().expect("there is a front");
+            if self.sent > 0 {
+                self.sent -= 1;
+            } else {
+                self.bytes -= event.body.len();
+            }
+        }
+        self.bytes += self.waiting.iter().take(self.sent).map(|event| event.body.len()).sum::<usize>();
+        self.sent = 0;
+        if let Some(lost) = &mut self.lost {
+            lost.sent_in = None;
+            if lost.until <= seen {
+                self.lost = None;
+            }
+        }
+    }
+}
+
+fn write_lost(lost: Option<&mut Lost>, n: FrameNumber, extras: &mut Extras<'_>) {
+    if let Some(lost) = lost {
+        lost.sent_in = Some(n);
+        let body = event_body("events_lost", &serde_json::json!({ "count": lost.count }));
+        extras.event(lost.until, &body.expect("a number serialises"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_protocol::Epoch;
+
+    use super::*;
+
+    fn id(n: u64) -> EventId {
+        EventId { epoch: Epoch(1), n }
+    }
+
+    fn write(queue: &mut EventQueue, n: u64) -> Vec<(u64, String)> {
+        let mut out = b"[".to_vec();
+        let mut extras = Extras::new(&mut out);
+        queue.write_unsent(FrameNumber(n), &mut extras);
+        extras.end();
+        let text = String::from_utf8(out).unwrap().replacen("[,", "[", 1);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let events = value.get(0).and_then(|extras| extras["e"].as_array()).cloned().unwrap_or_default();
+        events.iter().map(|event| (event[1].as_u64().unwrap(), event[2].as_str().unwrap().to_owned())).collect()
+    }
+
+    fn body(kind: &str) -> String {
+        event_body(kind, &0).unwrap()
+    }
+
+    /// [EVENT-1]
+    #[test]
+    fn an_event_is_written_once_and_again_only_after_a_rewind() {
+        let mut queue = EventQueue::default();
+        queue.push(id(1), Class::Must, body("a"));
+        queue.push(id(2), Class::Volatile, body("b"));
+        assert_eq!(write(&mut queue, 1).len(), 2);
+        assert!(!queue.has_unsent());
+        queue.rewind(id(1));
+        assert_eq!(write(&mut queue, 2), [(2, "b".to_owned())]);
+        queue.acknowledge(FrameNumber(2));
+        queue.rewind(id(0));
+        assert!(!queue.has_unsent());
+    }
+
+    #[test]
+    fn of_a_key_the_latest_is_kept() {
+        let mut queue = EventQueue::default();
+        queue.push(id(1), Class::Keyed("k".into()), body("a"));
+        queue.push(id(2), Class::Must, body("b"));
+        queue.push(id(3), Class::Keyed("k".into()), body("c"));
+        assert_eq!(write(&mut queue, 1), [(2, "b".to_owned()), (3, "c".to_owned())]);
+    }
+
+    #[test]
+    fn a_full_queue_drops_the_oldest_that_may_go_and_says_how_many() {
+        let mut queue = EventQueue::default();
+        queue.push(id(1), Class::Must, body("must"));
+        for n in 2..=EVENTS_MAX as u64 + 3 {
+            queue.push(id(n), Class::Volatile, body("v"));
+        }
+        let events = write(&mut queue, 1);
+        assert_eq!(events[0], (1, "must".to_owned()));
+        assert_eq!(events[1], (4, "events_lost".to_owned()));
+        assert_eq!(events[2].0, 5);
+        assert_eq!(events.len(), EVENTS_MAX + 1);
+        queue.acknowledge(FrameNumber(1));
+        assert_eq!(queue.bytes, 0);
+        assert!(!queue.has_unsent());
+    }
+
+    #[test]
+    fn events_that_must_be_kept_are_bounded_too_and_counted() {
+        let mut queue = EventQueue::default();
+        for n in 1..=EVENTS_MAX as u64 + 5 {
+            queue.push(id(n), Class::Must, body("must"));
+        }
+        let events = write(&mut queue, 1);
+        assert_eq!(events[0], (5, "events_lost".to_owned()));
+        assert_eq!(events.len(), EVENTS_MAX + 1);
+    }
+}

@@ -1,0 +1,135 @@
+//! What one handler asks for besides changing the state, kept until it has succeeded.
+
+use sha2::{Digest, Sha256};
+use windlass_protocol::{ClientId, Epoch, JobId, Seq, SessionId};
+
+use crate::{App, Audience, Class};
+
+/// The staged effects of one handler. Dropped unseen when it fails.
+pub struct Turn<A: App> {
+    pub(crate) origin: Origin,
+    pub(crate) next_job: u64,
+    pub(crate) keys: u32,
+    pub(crate) events: Vec<StagedEvent>,
+    pub(crate) starts: Vec<Start<A>>,
+    pub(crate) cancels: Vec<JobId>,
+    pub(crate) cancel_names: Vec<String>,
+    pub(crate) posts: Vec<A::Post>,
+}
+
+/// Where a turn comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) session: SessionId,
+    pub(crate) epoch: Epoch,
+    pub(crate) caller: Option<(ClientId, Seq)>,
+    /// Counts the turns that no client caused, so that their keys differ.
+    pub(crate) ordinal: u64,
+}
+
+/// A job that a handler starts.
+pub struct Start<A: App> {
+    /// Its id, final when the turn is kept.
+    pub id: JobId,
+    /// Its name in `$jobs`.
+    pub name: String,
+    /// Whether `$jobs` leaves it out.
+    pub hidden: bool,
+    /// What to run.
+    pub work: A::Work,
+}
+
+pub(crate) struct StagedEvent {
+    pub(crate) audience: Audience,
+    pub(crate) class: Class,
+    /// Kind and body as `frame::event_body` writes them.
+    pub(crate) body: String,
+}
+
+impl<A: App> Turn<A> {
+    pub(crate) fn new(origin: Origin, next_job: u64) -> Self {
+        Self {
+            origin,
+            next_job,
+            keys: 0,
+            events: Vec::new(),
+            starts: Vec::new(),
+            cancels: Vec::new(),
+            cancel_names: Vec::new(),
+            posts: Vec::new(),
+        }
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.origin.session
+    }
+
+    /// The client whose action this is; none in an update or a report.
+    #[must_use]
+    pub fn caller(&self) -> Option<ClientId> {
+        self.origin.caller.map(|(client, _)| client)
+    }
+
+    /// Stages an event; `body` is what [`event_body`](windlass_protocol::frame::event_body) wrote.
+    pub fn event(&mut self, audience: Audience, class: Class, body: String) {
+        self.events.push(StagedEvent { audience, class, body });
+    }
+
+    /// Stages the start of a job; `work` learns its id.
+    pub fn start(&mut self, name: String, hidden: bool, work: impl FnOnce(JobId) -> A::Work) -> JobId {
+        let id = JobId { epoch: self.origin.epoch, n: self.next_job };
+        self.next_job += 1;
+        self.starts.push(Start { id, name, hidden, work: work(id) });
+        id
+    }
+
+    /// Stages the cancellation of a job of this session.
+    pub fn cancel(&mut self, job: JobId) {
+        self.cancels.push(job);
+    }
+
+    /// Stages the cancellation of every job of this session with that name.
+    pub fn cancel_named(&mut self, name: impl Into<String>) {
+        self.cancel_names.push(name.into());
+    }
+
+    /// Moves what is staged out, so that it can be owned while a handler runs; put it back by assignment.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let empty = Self::new(self.origin, self.next_job);
+        std::mem::replace(self, empty)
+    }
+
+    /// Stages something for another session.
+    pub fn post(&mut self, post: A::Post) {
+        self.posts.push(post);
+    }
+
+    /// A key that is the same when this very action runs again, and different for each call in it.
+    pub fn key(&mut self) -> String {
+        self.keys += 1;
+        let mut hash = Sha256::new();
+        hash.update(self.origin.session.0);
+        match self.origin.caller {
+            Some((client, seq)) => {
+                hash.update(client.0);
+                hash.update(seq.0.to_le_bytes());
+            }
+            None => {
+                hash.update(self.origin.epoch.0.to_le_bytes());
+                hash.update(self.origin.ordinal.to_le_bytes());
+            }
+        }
+        hash.update(self.keys.to_le_bytes());
+        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether something was staged that must not leave before its cause is safe.
+    pub(crate) fn needs_barrier(&self) -> bool {
+        !self.starts.is_empty()
+            || !self.posts.is_empty()
+            || self.events.iter().any(|event| matches!(event.class, Class::Must))
+    }
+}

@@ -1,0 +1,285 @@
+//! The builder: an app is its initial state, its actions, its page.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axum::Router;
+use serde::de::DeserializeOwned;
+use tokio::net::ToSocketAddrs;
+use windlass_engine::Mode;
+use windlass_jobs::PoolOptions;
+
+use crate::hub::{Hub, HubOptions};
+use crate::live::Live;
+use crate::page::Page;
+use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
+use crate::server::Server;
+use crate::{Cx, Error, Outcome, Result};
+
+/// An app that is being described.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Counter { count: i64 }
+///
+/// # #[tokio::main] async fn main() -> Result {
+/// let server = App::new(Counter::default)
+///     .action("add", |state, _cx, by: i64| state.count += by)
+///     .query("is_even", |state, (): ()| Reply(state.count % 2 == 0))
+///     .bind("127.0.0.1:0")
+///     .await?;
+/// assert!(server.addr().port() > 0);
+/// # Ok(()) }
+/// ```
+#[must_use = "an app does nothing before `serve`, `bind` or `build`"]
+pub struct App<S: State, V = Whole> {
+    init: Box<dyn Fn() -> S + Send + Sync>,
+    actions: Vec<Action<S>>,
+    keys: Vec<(&'static str, &'static str)>,
+    page: Option<Page>,
+    routers: Vec<Router>,
+    options: HubOptions,
+    allowed_hosts: Vec<String>,
+    pool: PoolOptions,
+    drain: Duration,
+    development: bool,
+    problems: Vec<String>,
+    view: PhantomData<fn() -> V>,
+}
+
+impl<S: State> App<S, Whole> {
+    /// An app whose sessions begin with what `init` gives, and whose page sees the whole state.
+    pub fn new(init: impl Fn() -> S + Send + Sync + 'static) -> Self {
+        Self {
+            init: Box::new(init),
+            actions: Vec::new(),
+            keys: Vec::new(),
+            page: None,
+            routers: Vec::new(),
+            options: HubOptions {
+                message_bytes_max: windlass_protocol::limits::MESSAGE_BYTES_MAX,
+                sessions_max: 100_000,
+                allowed_origins: Vec::new(),
+                unused_after: Duration::from_secs(30),
+                expire_after: Duration::from_secs(2 * 60 * 60),
+            },
+            allowed_hosts: Vec::new(),
+            pool: PoolOptions::default(),
+            drain: Duration::from_secs(6),
+            development: cfg!(debug_assertions),
+            problems: Vec::new(),
+            view: PhantomData,
+        }
+    }
+
+    /// Shows the page something else than the whole state. See [`View`].
+    pub fn view<V: View<S>>(self, _view: V) -> App<S, V> {
+        App {
+            init: self.init,
+            actions: self.actions,
+            keys: self.keys,
+            page: self.page,
+            routers: self.routers,
+            options: self.options,
+            allowed_hosts: self.allowed_hosts,
+            pool: self.pool,
+            drain: self.drain,
+            development: self.development,
+            problems: self.problems,
+            view: PhantomData,
+        }
+    }
+}
+
+impl<S: State, V: View<S>> App<S, V> {
+    /// Registers an action: what a page may ask for by that name, with a payload of that type.
+    ///
+    /// The handler changes the state; when it returns an error or panics, nothing has changed.
+    /// A handler without a payload takes `()`.
+    pub fn action<P: DeserializeOwned, O: Outcome>(
+        self,
+        name: &'static str,
+        f: impl Fn(&mut S, &mut Cx<S>, P) -> O + Send + Sync + 'static,
+    ) -> Self {
+        self.register(
+            name,
+            Mode::Atomic,
+            Run::Handler(Box::new(move |state, cx, payload| {
+                let payload = serde_json::from_str(payload).map_err(Refusal::Payload)?;
+                f(state, cx, payload).into_reply().map_err(Refusal::Error)
+            })),
+        )
+    }
+
+    /// Registers an action that only reads: no copy of the state is taken and nothing is walked afterwards.
+    pub fn query<P: DeserializeOwned, O: Outcome>(
+        self,
+        name: &'static str,
+        f: impl Fn(&S, P) -> O + Send + Sync + 'static,
+    ) -> Self {
+        self.register(
+            name,
+            Mode::Query,
+            Run::Query(Box::new(move |state, payload| {
+                let payload = serde_json::from_str(payload).map_err(Refusal::Payload)?;
+                f(state, payload).into_reply().map_err(Refusal::Error)
+            })),
+        )
+    }
+
+    fn register(mut self, name: &'static str, mode: Mode, run: Run<S>) -> Self {
+        if name.is_empty() || name.starts_with('$') || name.len() > windlass_protocol::limits::NAME_BYTES_MAX {
+            self.problems.push(format!("\"{name}\" cannot be an action: 1 to 128 bytes, no $ at the start"));
+        }
+        if self.actions.iter().any(|action| action.name == name) {
+            self.problems.push(format!("the action \"{name}\" is registered twice"));
+        }
+        self.actions.push(Action { name, mode, run });
+        self
+    }
+
+    /// The action registered last runs without a copy to go back to: what it has changed stays when it fails.
+    ///
+    /// For actions on large plain lists that cannot fail half-way.
+    pub fn in_place(mut self) -> Self {
+        match self.actions.last_mut() {
+            Some(action) if action.mode == Mode::Atomic => action.mode = Mode::InPlace,
+            _ => self.problems.push("`in_place` comes after the action it is about".to_owned()),
+        }
+        self
+    }
+
+    /// Tells rows of a list apart by a field of theirs: `key("todos", "id")`. The path is dotted.
+    ///
+    /// Without it, rows are told apart by a first field named `id` or `key`.
+    pub fn key(mut self, list: &'static str, field: &'static str) -> Self {
+        self.keys.push((list, field));
+        self
+    }
+
+    /// The folder of the page, from [`page!`](crate::page!).
+    pub fn page(mut self, page: Page) -> Self {
+        self.page = Some(page);
+        self
+    }
+
+    /// More routes, beside the page.
+    pub fn router(mut self, router: Router) -> Self {
+        self.routers.push(router);
+        self
+    }
+
+    /// An origin whose pages may connect besides the server's own, as `https://app.example`.
+    pub fn allowed_origin(mut self, origin: impl Into<String>) -> Self {
+        self.options.allowed_origins.push(origin.into());
+        self
+    }
+
+    /// A host name that a server on loopback answers to besides the loopback ones.
+    pub fn allowed_host(mut self, host: impl Into<String>) -> Self {
+        self.allowed_hosts.push(host.into());
+        self
+    }
+
+    /// How many long callbacks run at the same time; one for each core by default.
+    pub fn threads(mut self, threads: usize) -> Self {
+        if threads == 0 {
+            self.problems.push("`threads` is at least 1".to_owned());
+        }
+        self.pool.threads = threads.max(1);
+        self
+    }
+
+    /// How many sessions there may be, 100,000 by default; then a new page hears `busy`.
+    pub fn sessions_max(mut self, sessions: usize) -> Self {
+        self.options.sessions_max = sessions;
+        self
+    }
+
+    /// How long a session that was used waits for its page, 2 hours by default.
+    pub fn expire_after(mut self, expire_after: Duration) -> Self {
+        self.options.expire_after = expire_after;
+        self
+    }
+
+    /// How long jobs get to end when the server goes down, 6 seconds by default.
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// Whether pages see the text of internal errors; by default in a debug build.
+    pub fn development(mut self, development: bool) -> Self {
+        self.development = development;
+        self
+    }
+
+    /// The running app, for a router of your own.
+    ///
+    /// # Errors
+    ///
+    /// What was described wrongly, all of it in one text; a state that is no object.
+    ///
+    /// # Panics
+    ///
+    /// Only where `init` or the view does.
+    pub fn build(mut self) -> Result<Live<S>> {
+        let walks = Walks::of::<V>(PhantomData);
+        match walks.value(&(self.init)()) {
+            Ok(serde_json::Value::Object(root)) => {
+                let reserved = root.keys().find(|key| key.starts_with('$'));
+                if let Some(key) = reserved {
+                    self.problems.push(format!("the state's key \"{key}\": keys that start with $ are reserved"));
+                }
+            }
+            Ok(_) => self.problems.push("the state must serialise to an object, as a struct does".to_owned()),
+            Err(error) => self.problems.push(format!("the initial state does not serialise: {error}")),
+        }
+        if let Some(page) = &self.page
+            && let Err(error) = page.check()
+        {
+            self.problems.push(error.text);
+        }
+        if !self.problems.is_empty() {
+            return Err(Error::internal(self.problems.join("; ")));
+        }
+        let names: HashMap<_, _> =
+            self.actions.iter().enumerate().map(|(index, action)| (action.name, index)).collect();
+        let program = Program {
+            actions: self.actions,
+            names,
+            walks,
+            development: self.development,
+            warned_of_copy: AtomicBool::new(false),
+        };
+        let hub = Hub::new(program, self.options, self.init, self.keys, self.pool)?;
+        Ok(Live::new(hub, self.page, self.routers))
+    }
+
+    /// Listens, without accepting yet. Port 0 takes any free one.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::build`]; an address that cannot be listened on.
+    pub async fn bind(mut self, addr: impl ToSocketAddrs + std::fmt::Display) -> Result<Server<S>> {
+        let (hosts, drain) = (std::mem::take(&mut self.allowed_hosts), self.drain);
+        let live = self.build()?;
+        let router = live.router();
+        Server::bind(addr, live, router, hosts, drain).await
+    }
+
+    /// Listens, prints `listening on http://…`, and serves until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::bind`].
+    pub async fn serve(self, addr: impl ToSocketAddrs + std::fmt::Display) -> Result {
+        let server = self.bind(addr).await?;
+        println!("listening on http://{}", server.addr());
+        server.run().await
+    }
+}

@@ -1,0 +1,438 @@
+//! A session in a server: the engine's session, its inbox, and the driver role.
+//!
+//! Whoever brings work takes the role and runs the turn, or leaves the work in the inbox for whoever has it.
+//! Only the holder of the role touches the session; its lock is therefore never waited for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use windlass_engine::{ConnectionId, Input, JobReport, Output, Scratch, Session, Time};
+use windlass_jobs::JobHandle;
+use windlass_protocol::{ClientMessage, Close, CloseCode, DecodeError, Hello, JobId, Secret, SessionId};
+
+use crate::callback::{Reporter, refused};
+use crate::hub::Hub;
+use crate::inbox::{Entry, Inbox};
+use crate::lock;
+use crate::outlet::Outlet;
+use crate::program::{Post, Program, State, Update};
+use crate::role::Role;
+
+/// A session in a server.
+pub(crate) struct Cell<S: State> {
+    pub(crate) id: SessionId,
+    hub: Arc<Hub<S>>,
+    role: Role,
+    inbox: Mutex<Inbox<S>>,
+    core: Mutex<Core<S>>,
+    /// When the engine wants its timer, in microseconds of the hub's clock; `u64::MAX` for never.
+    deadline: AtomicU64,
+    /// A walk would find something that no frame has told.
+    news: AtomicBool,
+    /// The last turn took long: the next one runs where it holds up no other task.
+    slow: AtomicBool,
+    /// Since when no connection is attached, in microseconds; `u64::MAX` while one is.
+    detached_at: AtomicU64,
+}
+
+/// What only the holder of the role touches.
+struct Core<S: State> {
+    session: Session<Program<S>>,
+    outlets: Vec<Arc<Outlet>>,
+    jobs: HashMap<JobId, JobHandle>,
+    /// No hello is taken any more: the session is out of the registry.
+    gone: bool,
+    /// A turn panicked outside user code; nothing of the session can be trusted.
+    failed: bool,
+}
+
+impl<S: State> Cell<S> {
+    pub(crate) fn new(hub: Arc<Hub<S>>, session: Session<Program<S>>) -> Self {
+        Self {
+            id: session.id(),
+            role: Role::default(),
+            inbox: Mutex::default(),
+            deadline: AtomicU64::new(u64::MAX),
+            news: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+            detached_at: AtomicU64::new(micros(hub.now())),
+            core: Mutex::new(Core { session, outlets: Vec::new(), jobs: HashMap::new(), gone: false, failed: false }),
+            hub,
+        }
+    }
+
+    /// When the engine wants its timer.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        match self.deadline.load(Ordering::Acquire) {
+            u64::MAX => None,
+            at => Some(Time::after_origin(Duration::from_micros(at))),
+        }
+    }
+
+    /// Whether the connection's task should run a turn: a driver was called, or there is news for a free socket.
+    pub(crate) fn wants_turn(&self) -> bool {
+        self.role.is_called() || self.news.load(Ordering::Acquire)
+    }
+
+    /// Whether a client with that secret may come back to this session.
+    pub(crate) fn accepts(&self, hello: &Hello, secret: Secret) -> bool {
+        let core = lock(&self.core);
+        !core.gone && core.session.accepts(hello.client, secret)
+    }
+
+    /// Brings a connection that said hello.
+    pub(crate) fn hello(self: &Arc<Self>, outlet: Arc<Outlet>, hello: Box<Hello>, secret: Secret) {
+        self.detached_at.store(u64::MAX, Ordering::Release);
+        lock(&self.inbox).outlets.push(Arc::clone(&outlet));
+        self.bring(Entry::Hello(outlet, hello, secret));
+    }
+
+    /// Brings the messages of a connection; all of them are one turn when nobody else works.
+    pub(crate) fn texts(self: &Arc<Self>, connection: ConnectionId, texts: &mut Vec<Utf8Bytes>) {
+        if self.take() {
+            self.work(|core, now| {
+                for text in texts.drain(..) {
+                    core.text(&self.hub, connection, &text, now);
+                }
+            });
+            return;
+        }
+        let mut inbox = lock(&self.inbox);
+        texts.drain(..).for_each(|text| inbox.push(Entry::Text(connection, text)));
+        drop(inbox);
+        self.run_if_free();
+    }
+
+    /// The connection is over.
+    pub(crate) fn lost(self: &Arc<Self>, connection: ConnectionId) {
+        let mut inbox = lock(&self.inbox);
+        inbox.outlets.retain(|outlet| outlet.id != connection);
+        inbox.push(Entry::Lost(connection));
+        drop(inbox);
+        self.run_if_free();
+    }
+
+    pub(crate) fn timer(self: &Arc<Self>) {
+        self.bring(Entry::Timer);
+    }
+
+    pub(crate) fn drain(self: &Arc<Self>, retry_after: Duration) {
+        lock(&self.inbox).push(Entry::Drain(retry_after));
+        self.call();
+    }
+
+    /// Closes every connection.
+    pub(crate) fn close(&self, close: impl Fn() -> Close) {
+        for outlet in &lock(&self.inbox).outlets {
+            outlet.close(close());
+            outlet.waker.wake();
+        }
+    }
+
+    /// Changes the session in its next turn. False when too many changes wait.
+    pub(crate) fn update(self: &Arc<Self>, update: Update<S>) -> bool {
+        let taken = lock(&self.inbox).push_update(update);
+        if taken {
+            self.call();
+        }
+        taken
+    }
+
+    /// Calls whoever is to run the next turn: a connection's task, else a short-lived one.
+    fn call(self: &Arc<Self>) {
+        if !self.role.call() {
+            return;
+        }
+        self.wake_driver();
+    }
+
+    fn wake_driver(self: &Arc<Self>) {
+        let outlet = lock(&self.inbox).outlets.last().cloned();
+        match outlet {
+            Some(outlet) => outlet.waker.wake(),
+            None => self.hub.spawn_driver(Arc::clone(self)),
+        }
+    }
+
+    fn bring(self: &Arc<Self>, entry: Entry<S>) {
+        lock(&self.inbox).push(entry);
+        self.run_if_free();
+    }
+
+    /// Runs the next turn unless somebody does: then it is theirs.
+    pub(crate) fn run_if_free(self: &Arc<Self>) {
+        if self.take() {
+            self.work(|_, _| {});
+        }
+    }
+
+    fn take(&self) -> bool {
+        self.role.take()
+    }
+
+    /// Turns, until nothing is left or it is another's task's turn. Holds the role.
+    fn work(self: &Arc<Self>, first: impl FnOnce(&mut Core<S>, Time)) {
+        if self.slow.load(Ordering::Relaxed) && self.hub.can_block() {
+            tokio::task::block_in_place(|| self.turns(first));
+        } else {
+            self.turns(first);
+        }
+    }
+
+    fn turns(self: &Arc<Self>, first: impl FnOnce(&mut Core<S>, Time)) {
+        let mut first = Some(first);
+        for _ in 0..TURNS_MAX {
+            let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let mut core = lock(&self.core);
+                self.turn(&mut core, first.take())
+            }));
+            let more = turn.unwrap_or_else(|_| {
+                // Not in user code: those panics end in the engine. What is left of the session is not to be trusted.
+                tracing::error!(session = %self.id, "a turn panicked, the session ends");
+                self.fail();
+                false
+            });
+            if !more && self.role.rest() {
+                return;
+            }
+        }
+        // Others want this thread as well.
+        self.role.hand_over();
+        self.hub.spawn_driver(Arc::clone(self));
+    }
+
+    /// One turn. True when the inbox holds more.
+    fn turn(self: &Arc<Self>, core: &mut Core<S>, first: Option<impl FnOnce(&mut Core<S>, Time)>) -> bool {
+        let began = Instant::now();
+        let now = self.hub.time(began);
+        if core.failed {
+            while lock(&self.inbox).pop().is_some() {}
+            return false;
+        }
+        let program = &self.hub.program;
+        for at in 0..core.outlets.len() {
+            if core.outlets[at].take_flushed() {
+                let id = core.outlets[at].id;
+                core.session.handle(program, Input::Ready(id), now);
+            }
+        }
+        if let Some(first) = first {
+            first(core, now);
+        }
+        let mut more = false;
+        for taken in 0.. {
+            if taken >= INPUTS_MAX || (taken % 8 == 7 && began.elapsed() >= INPUT_TIME_MAX) {
+                more = !lock(&self.inbox).is_empty();
+                break;
+            }
+            let Some(entry) = lock(&self.inbox).pop() else { break };
+            core.enter(&self.hub, entry, now);
+        }
+        SCRATCH.with_borrow_mut(|scratch| core.session.flush(program, scratch, now));
+        self.carry_out(core);
+        let deadline = core.session.deadline().map_or(u64::MAX, micros);
+        if self.deadline.swap(deadline, Ordering::AcqRel) != deadline && deadline != u64::MAX {
+            core.outlets.iter().for_each(|outlet| outlet.waker.wake());
+        }
+        self.news.store(core.session.has_news() && !core.outlets.is_empty(), Ordering::Release);
+        if !core.session.is_attached() && self.detached_at.load(Ordering::Acquire) == u64::MAX {
+            self.detached_at.store(micros(now), Ordering::Release);
+        }
+        self.slow.store(began.elapsed() > SLOW_OVER, Ordering::Relaxed);
+        more
+    }
+
+    /// Turns what the session asks for into effects.
+    fn carry_out(self: &Arc<Self>, core: &mut Core<S>) {
+        let outputs: Vec<_> = core.session.outputs().collect();
+        for output in outputs {
+            match output {
+                Output::Send(to, frame) => {
+                    if let Some(outlet) = core.outlet(to) {
+                        outlet.push(frame);
+                        outlet.waker.wake();
+                    }
+                }
+                Output::Close(to, close) => {
+                    if let Some(outlet) = core.outlet(to) {
+                        outlet.close(close);
+                        outlet.waker.wake();
+                    }
+                }
+                Output::Start(start) => {
+                    let reporter = Arc::new(CellReporter { cell: Arc::downgrade(self), job: start.id });
+                    match (start.work.submit)(&self.hub.pool, owner(self.id), reporter) {
+                        Ok(job) => {
+                            core.jobs.insert(start.id, job);
+                        }
+                        Err(error) => {
+                            tracing::warn!(job = start.name, %error, "a job was not taken");
+                            lock(&self.inbox).push_report(start.id, refused(&error));
+                            self.role.call();
+                        }
+                    }
+                }
+                Output::Cancel(job) => {
+                    if let Some(job) = core.jobs.get(&job) {
+                        job.cancel();
+                    }
+                }
+                Output::Post(Post { session, update }) => {
+                    if let Some(cell) = self.hub.find(session)
+                        && !cell.update(update)
+                    {
+                        tracing::warn!(%session, "an update from another session was dropped: its inbox is full");
+                    }
+                }
+                Output::Fault(fault) => {
+                    tracing::error!(session = %self.id, code = %fault.code, text = %fault.text, "a turn was not kept");
+                }
+            }
+        }
+    }
+
+    /// Ends a session that cannot go on.
+    fn fail(self: &Arc<Self>) {
+        self.hub.forget(self.id);
+        let mut core = lock(&self.core);
+        core.failed = true;
+        core.gone = true;
+        core.jobs.values().for_each(|job| {
+            job.cancel();
+        });
+        drop(core);
+        self.close(|| CloseCode::SessionFailed.into());
+    }
+
+    /// Takes the session out of service when nobody needs it: detached for long enough and no job under way.
+    pub(crate) fn retire(&self, now: Time, unused_after: Duration, used_after: Duration) -> bool {
+        let detached_at = self.detached_at.load(Ordering::Acquire);
+        if detached_at == u64::MAX {
+            return false;
+        }
+        let detached = now.since(Time::after_origin(Duration::from_micros(detached_at)));
+        if detached < unused_after || !self.take() {
+            return false;
+        }
+        let mut core = lock(&self.core);
+        let after = if core.session.is_used() { used_after } else { unused_after };
+        core.gone = detached >= after
+            && !core.session.is_attached()
+            && core.session.unfinished_jobs().next().is_none()
+            && lock(&self.inbox).is_empty();
+        let gone = core.gone;
+        drop(core);
+        if !self.role.rest() {
+            self.role.hand_over();
+            // Somebody came meanwhile; a session that is gone answers nobody, so that they look it up again.
+            self.hub.spawn_driver(self.hub.find(self.id).unwrap_or_else(|| unreachable!("it is in the registry")));
+        }
+        gone
+    }
+
+    /// What the session's clients see, for tests and operators.
+    pub(crate) fn view(&self) -> crate::Result<serde_json::Value> {
+        let core = lock(&self.core);
+        Ok(self.hub.program.walks.value(core.session.state())?)
+    }
+}
+
+impl<S: State> Core<S> {
+    fn outlet(&self, id: ConnectionId) -> Option<&Arc<Outlet>> {
+        self.outlets.iter().find(|outlet| outlet.id == id)
+    }
+
+    fn enter(&mut self, hub: &Hub<S>, entry: Entry<S>, now: Time) {
+        let input = match entry {
+            Entry::Hello(outlet, hello, secret) => {
+                let connection = outlet.id;
+                if self.gone {
+                    // Found just before it went; the page says hello again and begins afresh.
+                    outlet.close(CloseCode::SessionFailed.into());
+                    outlet.waker.wake();
+                    return;
+                }
+                self.outlets.push(outlet);
+                Input::Hello { connection, hello, secret }
+            }
+            Entry::Text(connection, text) => return self.text(hub, connection, &text, now),
+            Entry::Lost(connection) => {
+                self.outlets.retain(|outlet| outlet.id != connection);
+                Input::Lost(connection)
+            }
+            Entry::Update(update) => Input::Update(update),
+            Entry::Report(job, report) => {
+                if matches!(report, JobReport::Ended { .. }) {
+                    self.jobs.remove(&job);
+                }
+                Input::Report(job, report)
+            }
+            Entry::Timer => Input::Timer,
+            Entry::Drain(retry_after) => Input::Drain(retry_after),
+        };
+        self.session.handle(&hub.program, input, now);
+    }
+
+    fn text(&mut self, hub: &Hub<S>, connection: ConnectionId, text: &str, now: Time) {
+        match ClientMessage::decode(text) {
+            Ok(message) => self.session.handle(&hub.program, Input::Message { connection, message }, now),
+            Err(error) => {
+                tracing::debug!(%error, "bad message");
+                if let Some(outlet) = self.outlet(connection) {
+                    outlet.close(blame(&error));
+                    outlet.waker.wake();
+                }
+            }
+        }
+    }
+}
+
+/// The close for bytes that are no message.
+pub(crate) fn blame(error: &DecodeError) -> Close {
+    let seq = match error {
+        DecodeError::NameTooLong { seq } => Some(*seq),
+        _ => None,
+    };
+    Close { seq, ..Close::new(CloseCode::BadMessage) }
+}
+
+/// Brings a job's reports to its session, as long as there is one.
+struct CellReporter<S: State> {
+    cell: std::sync::Weak<Cell<S>>,
+    job: JobId,
+}
+
+impl<S: State> Reporter<S> for CellReporter<S> {
+    fn report(&self, report: JobReport<Program<S>>) {
+        if let Some(cell) = self.cell.upgrade() {
+            lock(&cell.inbox).push_report(self.job, report);
+            cell.call();
+        }
+    }
+}
+
+thread_local! {
+    /// Lent to each session that this thread works for.
+    static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
+}
+
+/// Jobs of one session take turns with those of others, by this.
+fn owner(id: SessionId) -> u64 {
+    u64::from_le_bytes(id.0[..8].try_into().expect("eight of twelve bytes"))
+}
+
+pub(crate) fn micros(time: Time) -> u64 {
+    u64::try_from(time.elapsed().as_micros()).unwrap_or(u64::MAX - 1)
+}
+
+/// Inputs that one turn takes; more wait for the next, so that frames leave in between.
+const INPUTS_MAX: usize = 64;
+/// The time after which a turn takes no more inputs.
+const INPUT_TIME_MAX: Duration = Duration::from_millis(1);
+/// Turns in a row before another task gets the thread.
+const TURNS_MAX: usize = 16;
+/// A turn that took longer is run where it holds up no other task.
+const SLOW_OVER: Duration = Duration::from_millis(1);

@@ -1,0 +1,348 @@
+//! One WebSocket: reads, writes and timers in one hand-written poll.
+//!
+//! Nothing here awaits a write alone: with a full socket turns go on, and only the walk stops.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{Sink, Stream};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::time::Sleep;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as WsCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use windlass_protocol::{ClientMessage, Close, CloseCode};
+
+use crate::cell::{Cell, blame};
+use crate::hub::Hub;
+use crate::outlet::Outlet;
+use crate::program::State;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// The life of a connection, from the upgraded socket to its end.
+pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, upgraded: Upgraded) {
+    let config = config(hub.options.message_bytes_max);
+    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let closing = hub.closing.clone();
+    let mut connection = Connection::new(hub, socket);
+    tokio::select! {
+        () = poll_fn(|task| connection.poll(task)) => {}
+        () = closing.cancelled() => {
+            // The server leaves: what is queued and the close go out, for as long as that takes but no longer.
+            connection.outlet.close(crate::hub::draining());
+            let rest = poll_fn(|task| connection.poll(task));
+            let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+        }
+    }
+    connection.end();
+}
+
+/// Small buffers: tungstenite's own would cost each idle connection 137 kB.
+pub(crate) fn config(message_bytes_max: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER_MAX)
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max))
+}
+
+struct Connection<S: State> {
+    hub: Arc<Hub<S>>,
+    socket: Socket,
+    outlet: Arc<Outlet>,
+    cell: Option<Arc<Cell<S>>>,
+    /// The message that is being sent, and how much of it was.
+    sending: Option<(Bytes, usize)>,
+    /// Messages of the turn that is being read.
+    texts: Vec<Utf8Bytes>,
+    unflushed: bool,
+    phase: Phase,
+    sleep: Pin<Box<Sleep>>,
+    /// When the next ping is due, or before hello when it must have come.
+    due: Instant,
+    /// Pings that nothing came after.
+    unanswered: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// A close was sent; the peer's is awaited.
+    Closing,
+}
+
+/// What a part of the poll found.
+enum Step {
+    /// It waits for something.
+    Waits,
+    /// The connection is over.
+    Over,
+}
+
+impl<S: State> Connection<S> {
+    fn new(hub: Arc<Hub<S>>, socket: Socket) -> Self {
+        let outlet = Arc::new(Outlet::new(hub.connection_id()));
+        let due = Instant::now() + HELLO_MAX;
+        Self {
+            hub,
+            socket,
+            outlet,
+            cell: None,
+            sending: None,
+            texts: Vec::new(),
+            unflushed: false,
+            phase: Phase::Open,
+            sleep: Box::pin(tokio::time::sleep_until(due.into())),
+            due,
+            unanswered: 0,
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(cell) = self.cell.take() {
+            cell.lost(self.outlet.id);
+        }
+    }
+
+    fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        self.outlet.waker.register(task.waker());
+        for _ in 0..ROUNDS_MAX {
+            if let Step::Over = self.write(task) {
+                return Poll::Ready(());
+            }
+            if let Some(cell) = &self.cell
+                && cell.wants_turn()
+                && (!self.unflushed || !self.outlet.is_empty())
+            {
+                cell.run_if_free();
+            }
+            let read = self.read(task);
+            if let Step::Over = self.timers(task) {
+                return Poll::Ready(());
+            }
+            match read {
+                Err(()) => return Poll::Ready(()),
+                // A turn may have left something to send.
+                Ok(true) => {}
+                Ok(false) if self.outlet.is_empty() || self.sending.is_some() => return Poll::Pending,
+                Ok(false) => {}
+            }
+        }
+        // Others want this thread as well.
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sends what is queued, in fragments that keep the socket's buffers small.
+    fn write(&mut self, task: &mut Context<'_>) -> Step {
+        loop {
+            if self.sending.is_none() {
+                self.sending = self.outlet.pop().map(|frame| (frame, 0));
+            }
+            let Some((frame, sent)) = &mut self.sending else { break };
+            match Pin::new(&mut self.socket).poll_ready(task) {
+                Poll::Pending => return Step::Waits,
+                Poll::Ready(Err(_)) => return Step::Over,
+                Poll::Ready(Ok(())) => {}
+            }
+            let message = fragment(frame, sent);
+            let whole = *sent == frame.len();
+            if whole {
+                self.sending = None;
+            }
+            self.unflushed = true;
+            match Pin::new(&mut self.socket).start_send(message) {
+                Ok(()) => {}
+                Err(WsError::WriteBufferFull(_)) | Err(_) => return Step::Over,
+            }
+        }
+        if self.phase == Phase::Open
+            && let Some(close) = self.outlet.closing()
+        {
+            match Pin::new(&mut self.socket).poll_ready(task) {
+                Poll::Pending => return Step::Waits,
+                Poll::Ready(Err(_)) => return Step::Over,
+                Poll::Ready(Ok(())) => {}
+            }
+            let frame = CloseFrame { code: WsCode::from(close.code.number()), reason: close.reason().into() };
+            if Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))).is_err() {
+                return Step::Over;
+            }
+            self.phase = Phase::Closing;
+            self.unflushed = true;
+            self.end();
+            self.due = Instant::now() + CLOSE_MAX;
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.socket).poll_flush(task) {
+                Poll::Pending => return Step::Waits,
+                Poll::Ready(Err(_)) => return Step::Over,
+                Poll::Ready(Ok(())) => {
+                    self.unflushed = false;
+                    self.outlet.set_flushed();
+                }
+            }
+        }
+        Step::Waits
+    }
+
+    /// Reads what has come and brings it to the session. `Ok(true)` when there was something.
+    fn read(&mut self, task: &mut Context<'_>) -> Result<bool, ()> {
+        let mut over = false;
+        let mut heard = false;
+        // A peer that does not read its answers is not read either.
+        while self.texts.len() < TEXTS_MAX && !self.outlet.is_full() {
+            match Pin::new(&mut self.socket).poll_next(task) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(message))) => {
+                    heard = true;
+                    match message {
+                        Message::Text(text) if self.phase == Phase::Open => self.texts.push(text),
+                        Message::Binary(_) => self.outlet.close(CloseCode::BadMessage.into()),
+                        // The pong was queued by the reader and needs a flush.
+                        Message::Ping(_) => self.unflushed = true,
+                        _ => {}
+                    }
+                    if self.cell.is_none() && !self.texts.is_empty() {
+                        break;
+                    }
+                }
+                Poll::Ready(Some(Err(WsError::Capacity(CapacityError::MessageTooLong { .. })))) => {
+                    self.outlet.close(CloseCode::TooLarge.into());
+                    break;
+                }
+                Poll::Ready(Some(Err(WsError::Utf8(_) | WsError::Protocol(_)))) if self.phase == Phase::Open => {
+                    self.outlet.close(CloseCode::BadMessage.into());
+                    // Nothing can be read after an error; the close goes out and that is all.
+                    over = matches!(self.write(task), Step::Over) || self.phase == Phase::Closing;
+                    break;
+                }
+                Poll::Ready(Some(Err(_)) | None) => {
+                    over = true;
+                    break;
+                }
+            }
+        }
+        if heard {
+            self.unanswered = 0;
+        }
+        let came = !self.texts.is_empty();
+        if came {
+            self.bring();
+        }
+        if over { Err(()) } else { Ok(came) }
+    }
+
+    fn bring(&mut self) {
+        if let Some(cell) = &self.cell {
+            cell.texts(self.outlet.id, &mut self.texts);
+            return;
+        }
+        let first = self.texts.remove(0);
+        match ClientMessage::decode(&first) {
+            Ok(ClientMessage::Hello(hello)) => match self.hub.welcome(&self.outlet, *hello) {
+                Ok(cell) => {
+                    self.cell = Some(cell);
+                    self.due = Instant::now() + PING_EVERY;
+                }
+                Err(close) => self.outlet.close(close),
+            },
+            Ok(_) => self.outlet.close(CloseCode::BadMessage.into()),
+            Err(error) => self.outlet.close(blame(&error)),
+        }
+    }
+
+    /// Pings, the deadline of hello and close, and the engine's timer.
+    fn timers(&mut self, task: &mut Context<'_>) -> Step {
+        loop {
+            let engine = self.cell.as_ref().and_then(|cell| cell.deadline()).map(|at| self.hub.instant(at));
+            let next = engine.map_or(self.due, |engine| engine.min(self.due));
+            if self.sleep.deadline() != next.into() {
+                self.sleep.as_mut().reset(next.into());
+            }
+            if self.sleep.as_mut().poll(task).is_pending() {
+                return Step::Waits;
+            }
+            let now = Instant::now();
+            if let (Some(at), Some(cell)) = (engine, &self.cell)
+                && at <= now
+            {
+                cell.timer();
+                if cell.deadline().map(|at| self.hub.instant(at)) == engine {
+                    // Another task is about to run it; this one asks again a little later.
+                    self.due = self.due.min(now + TIMER_AGAIN);
+                    return Step::Waits;
+                }
+                continue;
+            }
+            if self.due > now {
+                continue;
+            }
+            if self.phase == Phase::Closing {
+                return Step::Over;
+            }
+            if self.cell.is_none() {
+                self.outlet.close(Close::new(CloseCode::HelloTimeout));
+                self.due = now + CLOSE_MAX;
+                return self.write(task);
+            }
+            // A process that slept has missed the answers, not the client.
+            if now.saturating_duration_since(self.due) < PING_EVERY {
+                self.unanswered += 1;
+            }
+            if self.unanswered > MISSES_MAX {
+                return Step::Over;
+            }
+            self.due = now + PING_EVERY;
+            if let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(task) {
+                let _ = Pin::new(&mut self.socket).start_send(Message::Ping(Bytes::new()));
+                self.unflushed = true;
+                if let Step::Over = self.write(task) {
+                    return Step::Over;
+                }
+            }
+        }
+    }
+}
+
+/// The next piece of a message: all of a small one, else a slice that shares its bytes.
+fn fragment(frame: &Bytes, sent: &mut usize) -> Message {
+    let first = *sent == 0;
+    let end = frame.len().min(*sent + FRAGMENT);
+    let last = end == frame.len();
+    let piece = frame.slice(*sent..end);
+    *sent = end;
+    if first && last {
+        // Frames are written by serde_json and by us, as UTF-8; the check is what building the text costs.
+        return Message::Frame(Frame::message(piece, OpCode::Data(Data::Text), true));
+    }
+    let kind = if first { Data::Text } else { Data::Continue };
+    Message::Frame(Frame::message(piece, OpCode::Data(kind), last))
+}
+
+/// Idle connections keep it; tungstenite fills it eagerly.
+const READ_BUFFER: usize = 1024;
+/// A fragment and its header, over and over, never a whole snapshot: the buffer never shrinks.
+const FRAGMENT: usize = 4096;
+/// Fragments are flushed one by one, and a ping and a close fit beside one.
+const WRITE_BUFFER_MAX: usize = 64 * 1024;
+const HELLO_MAX: Duration = Duration::from_secs(10);
+/// Below the 30 s after which the strictest common proxies forget a quiet connection.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const MISSES_MAX: u8 = 2;
+/// How long the peer's close is awaited.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const TIMER_AGAIN: Duration = Duration::from_millis(50);
+const TEXTS_MAX: usize = 64;
+const ROUNDS_MAX: usize = 16;

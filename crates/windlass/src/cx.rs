@@ -1,0 +1,228 @@
+//! What a handler can do besides changing the state.
+
+use serde::Serialize;
+use windlass_engine::{Audience, Class, Turn};
+use windlass_protocol::frame::event_body;
+use windlass_protocol::{ClientId, JobId, SessionId};
+
+use crate::callback::LongCallback;
+use crate::program::{Post, Program, State};
+use crate::{Error, Job, Outcome, Result};
+
+/// The context of a handler, a status function or an update.
+///
+/// Everything that it is asked for leaves only when the handler succeeds; a handler that fails leaves no trace.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Shop { open: bool }
+///
+/// fn open(state: &mut Shop, cx: &mut Cx<Shop>, (): ()) {
+///     state.open = true;
+///     cx.notify(Level::Success, "The shop is open");
+/// }
+///
+/// let app = App::new(Shop::default).action("open", open);
+/// # let _ = app;
+/// ```
+pub struct Cx<S: State> {
+    pub(crate) turn: Turn<Program<S>>,
+}
+
+impl<S: State> Cx<S> {
+    /// The session's public id, for a [`Handle`](crate::Handle).
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.turn.session()
+    }
+
+    /// The client whose action this is; none in an update or a status function.
+    #[must_use]
+    pub fn caller(&self) -> Option<ClientId> {
+        self.turn.caller()
+    }
+
+    /// Shows a message to everyone on the session; when nobody is there it may be dropped.
+    pub fn notify(&mut self, level: Level, text: impl Into<String>) {
+        self.notify_with(Notify::new(level, text));
+    }
+
+    /// Shows a message with an id, a title or a duration; a later one with the same id takes its place.
+    pub fn notify_with(&mut self, notify: Notify) {
+        let class = match &notify.id {
+            Some(id) => Class::Keyed(format!("notify {id}")),
+            None => Class::Volatile,
+        };
+        self.event(Audience::Session, class, "notify", &notify);
+    }
+
+    /// Takes the message with that id away.
+    pub fn close_notify(&mut self, id: impl Into<String>) {
+        let id = id.into();
+        let class = Class::Keyed(format!("notify {id}"));
+        self.event(Audience::Session, class, "close_notify", &serde_json::json!({ "id": id }));
+    }
+
+    /// Sends the caller's page somewhere else on this origin.
+    ///
+    /// # Errors
+    ///
+    /// A url with a scheme or a host is refused.
+    pub fn navigate(&mut self, url: impl Into<String>) -> Result {
+        let url = same_origin(url.into())?;
+        self.event(Audience::Caller, Class::Must, "navigate", &serde_json::json!({ "url": url }));
+        Ok(())
+    }
+
+    /// Makes the caller's page download something from this origin.
+    ///
+    /// # Errors
+    ///
+    /// A url with a scheme or a host is refused.
+    pub fn download(&mut self, url: impl Into<String>, name: Option<&str>) -> Result {
+        let url = same_origin(url.into())?;
+        let mut body = serde_json::json!({ "url": url });
+        if let Some(name) = name {
+            body["name"] = name.into();
+        }
+        self.event(Audience::Caller, Class::Must, "download", &body);
+        Ok(())
+    }
+
+    /// Tells every page of the session something of the app's own, once; when nobody is there it may be dropped.
+    ///
+    /// # Errors
+    ///
+    /// A value that does not serialise.
+    pub fn emit(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Result {
+        let value = serde_json::to_value(value)?;
+        self.event(Audience::Session, Class::Volatile, "emit", &serde_json::json!({ "name": name, "value": value }));
+        Ok(())
+    }
+
+    fn event(&mut self, audience: Audience, class: Class, kind: &str, body: &impl Serialize) {
+        let body = event_body(kind, body).expect("what an event is made of here serialises");
+        self.turn.event(audience, class, body);
+    }
+
+    /// Begins to describe a long callback: a function that runs on a worker thread and whose end is told to this session.
+    ///
+    /// Nothing happens before [`LongCallback::start`].
+    pub fn long_callback<T: Send + 'static>(
+        &mut self,
+        name: impl Into<String>,
+        run: impl Fn(&Job) -> Result<T> + Send + Sync + 'static,
+    ) -> LongCallback<'_, S, T> {
+        LongCallback::new(self, name.into(), run)
+    }
+
+    /// Asks a job of this session to end.
+    pub fn cancel_job(&mut self, job: JobId) {
+        self.turn.cancel(job);
+    }
+
+    /// Asks every job of this session with that name to end.
+    pub fn cancel(&mut self, name: impl Into<String>) {
+        self.turn.cancel_named(name);
+    }
+
+    /// Changes another session, after this turn is kept.
+    pub fn update<O: Outcome>(
+        &mut self,
+        session: SessionId,
+        change: impl FnOnce(&mut S, &mut Cx<S>) -> O + Send + 'static,
+    ) {
+        let update = Box::new(|state: &mut S, cx: &mut Cx<S>| change(state, cx).into_reply().map(drop));
+        self.turn.post(Post { session, update });
+    }
+
+    /// A key that is the same when this very action is run again: give it to a payment system, say.
+    ///
+    /// Each call in one handler gives another one, in the same order.
+    pub fn key(&mut self) -> String {
+        self.turn.key()
+    }
+}
+
+fn same_origin(url: String) -> Result<String> {
+    // A backslash is a slash to a browser, and control characters vanish: `/\host` and `/<tab>/host` leave the origin.
+    let odd = url.contains(|c: char| c.is_control() || c == '\\');
+    let scheme = url.split(['/', '?', '#']).next().is_some_and(|head| head.contains(':'));
+    if odd || scheme || url.starts_with("//") {
+        return Err(Error::internal(format!("\"{url}\" leaves this origin")));
+    }
+    Ok(url)
+}
+
+/// How much a message matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// It worked.
+    Success,
+    /// It worked, but.
+    Warning,
+    /// It did not work.
+    Error,
+}
+
+/// A message for a person.
+#[derive(Clone, Debug, Serialize)]
+pub struct Notify {
+    level: Level,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+}
+
+impl Notify {
+    /// A message.
+    #[must_use]
+    pub fn new(level: Level, text: impl Into<String>) -> Self {
+        Self { level, text: text.into(), id: None, title: None, duration_ms: None }
+    }
+
+    /// A name: a later message with the same one takes its place.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// A line above the text.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// How long the page shows it; zero until a person closes it. The page's own default otherwise.
+    #[must_use]
+    pub fn duration(mut self, duration: std::time::Duration) -> Self {
+        self.duration_ms = Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_sent_only_within_its_origin() {
+        for url in ["/a?x=http://b", "b/c", "?x", "#y", "../z"] {
+            assert!(same_origin(url.to_owned()).is_ok(), "{url}");
+        }
+        for url in ["http://x/", "//x/", "/\\x", "javascript:alert(1)", "/\t/x", "data:text/html,x"] {
+            assert!(same_origin(url.to_owned()).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What the sessions of one app share: the program, the registry, the pool, the clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use windlass_engine::{ConnectionId, Session, SessionOptions, Time};
+use windlass_jobs::{Pool, PoolOptions};
+use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token};
+
+use crate::cell::Cell;
+use crate::outlet::Outlet;
+use crate::program::{Program, State};
+use crate::{Error, Result, random};
+
+/// What the sessions of one app share.
+pub(crate) struct Hub<S: State> {
+    pub(crate) program: Program<S>,
+    pub(crate) options: HubOptions,
+    init: Box<dyn Fn() -> S + Send + Sync>,
+    keys: Vec<(&'static str, &'static str)>,
+    pub(crate) pool: Pool,
+    loads: AtomicU64,
+    /// Hands out `Arc`s, never guards.
+    registry: DashMap<SessionId, Arc<Cell<S>>>,
+    origin: Instant,
+    connections: AtomicU64,
+    runtime: Handle,
+    pub(crate) tasks: TaskTracker,
+    /// The server is going down.
+    pub(crate) draining: CancellationToken,
+    /// Every connection has to be gone.
+    pub(crate) closing: CancellationToken,
+    janitor: AtomicBool,
+}
+
+/// The settings that reach a running server.
+#[derive(Clone, Debug)]
+pub(crate) struct HubOptions {
+    pub(crate) message_bytes_max: usize,
+    pub(crate) sessions_max: usize,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) unused_after: Duration,
+    pub(crate) expire_after: Duration,
+}
+
+impl<S: State> Hub<S> {
+    pub(crate) fn new(
+        program: Program<S>,
+        options: HubOptions,
+        init: Box<dyn Fn() -> S + Send + Sync>,
+        keys: Vec<(&'static str, &'static str)>,
+        pool: PoolOptions,
+    ) -> Result<Arc<Self>> {
+        let runtime = Handle::try_current()
+            .map_err(|_| Error::internal("an app is built inside a tokio runtime: call it from an async function"))?;
+        Ok(Arc::new(Self {
+            program,
+            options,
+            init,
+            keys,
+            pool: Pool::new(pool),
+            loads: AtomicU64::new(0),
+            registry: DashMap::new(),
+            origin: Instant::now(),
+            connections: AtomicU64::new(0),
+            runtime,
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            janitor: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.time(Instant::now())
+    }
+
+    pub(crate) fn time(&self, at: Instant) -> Time {
+        Time::after_origin(at.saturating_duration_since(self.origin))
+    }
+
+    pub(crate) fn instant(&self, time: Time) -> Instant {
+        self.origin + time.elapsed()
+    }
+
+    pub(crate) fn connection_id(&self) -> ConnectionId {
+        ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether a task may block its thread while others go on elsewhere.
+    pub(crate) fn can_block(&self) -> bool {
+        self.runtime.runtime_flavor() == RuntimeFlavor::MultiThread && Handle::try_current().is_ok()
+    }
+
+    /// A task that runs a session's turn when no connection's does.
+    pub(crate) fn spawn_driver(&self, cell: Arc<Cell<S>>) {
+        self.tasks.spawn_on(async move { cell.run_if_free() }, &self.runtime);
+    }
+
+    pub(crate) fn find(&self, id: SessionId) -> Option<Arc<Cell<S>>> {
+        self.registry.get(&id).map(|cell| Arc::clone(&cell))
+    }
+
+    pub(crate) fn forget(&self, id: SessionId) {
+        self.registry.remove(&id);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Cell<S>>> {
+        self.registry.iter().map(|cell| Arc::clone(&cell)).collect()
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// The session that a hello asks for, or a fresh one.
+    pub(crate) fn welcome(self: &Arc<Self>, outlet: &Arc<Outlet>, hello: Hello) -> Result<Arc<Cell<S>>, Close> {
+        if self.draining.is_cancelled() {
+            return Err(draining());
+        }
+        let secret = Secret(random::bytes());
+        let known = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok()).and_then(|token| {
+            let cell = self.find(token.session)?;
+            cell.accepts(&hello, token.secret).then_some(cell)
+        });
+        let cell = match known {
+            Some(cell) => cell,
+            None => self.fresh()?,
+        };
+        cell.hello(Arc::clone(outlet), Box::new(hello), secret);
+        Ok(cell)
+    }
+
+    fn fresh(self: &Arc<Self>) -> Result<Arc<Cell<S>>, Close> {
+        if self.registry.len() >= self.options.sessions_max {
+            return Err(Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) });
+        }
+        let id = SessionId(random::bytes());
+        let state = windlass_engine::guard(|| (self.init)()).map_err(|panic| {
+            tracing::error!(%panic, "the app's initial state panicked");
+            Close::new(CloseCode::SessionFailed)
+        })?;
+        let epoch = self.loads.fetch_add(1, Ordering::Relaxed) + FIRST_START;
+        let options = SessionOptions {
+            id,
+            epoch: Epoch(epoch),
+            hash_key: random::key(),
+            message_bytes_max: self.options.message_bytes_max,
+        };
+        let mut session = Session::new(options, state);
+        self.keys.iter().for_each(|(list, field)| session.key(list, field));
+        let cell = Arc::new(Cell::new(Arc::clone(self), session));
+        self.registry.insert(id, Arc::clone(&cell));
+        self.start_janitor();
+        Ok(cell)
+    }
+
+    /// Takes away the sessions that nobody came back to, as long as there are any.
+    fn start_janitor(self: &Arc<Self>) {
+        if self.janitor.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let hub = Arc::clone(self);
+        self.tasks.spawn_on(
+            async move {
+                loop {
+                    tokio::select! {
+                        () = hub.draining.cancelled() => return,
+                        () = tokio::time::sleep(JANITOR_EVERY) => hub.retire_sessions(),
+                    }
+                }
+            },
+            &self.runtime,
+        );
+    }
+
+    fn retire_sessions(&self) {
+        let now = self.now();
+        for cell in self.all() {
+            if cell.retire(now, self.options.unused_after, self.options.expire_after) {
+                self.registry.remove_if(&cell.id, |_, known| Arc::ptr_eq(known, &cell));
+            }
+        }
+    }
+}
+
+/// The close of a server that goes down: clients come back after a second, spread over another.
+pub(crate) fn draining() -> Close {
+    let jitter = Duration::from_millis(u64::from(u16::from_le_bytes(random::bytes())) % 1000);
+    Close { retry_after: Some(RETURN_AFTER + jitter), ..Close::new(CloseCode::Draining) }
+}
+
+/// A store in memory has one process start, its own; epochs are start number × 2^32 + load number.
+const FIRST_START: u64 = 1 << 32;
+const JANITOR_EVERY: Duration = Duration::from_secs(5);
+const BUSY_RETRY: Duration = Duration::from_secs(5);
+const RETURN_AFTER: Duration = Duration::from_secs(1);

@@ -1,0 +1,159 @@
+//! A running app, as the rest of the program sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::IntoResponse as _;
+use axum::routing::{any, get};
+use http::{Method, StatusCode};
+use windlass_protocol::SessionId;
+
+use crate::hub::Hub;
+use crate::page::{self, Page};
+use crate::program::State;
+use crate::{Cx, Error, Outcome, Result, hub, upgrade};
+
+/// A running app: cheap to clone, and alive as long as its sessions are wanted.
+pub struct Live<S: State> {
+    hub: Arc<Hub<S>>,
+    router: Router,
+}
+
+impl<S: State> Clone for Live<S> {
+    fn clone(&self) -> Self {
+        Self { hub: Arc::clone(&self.hub), router: self.router.clone() }
+    }
+}
+
+impl<S: State> Live<S> {
+    pub(crate) fn new(hub: Arc<Hub<S>>, page: Option<Page>, more: Vec<Router>) -> Self {
+        let sockets = Arc::clone(&hub);
+        let health = Arc::clone(&hub);
+        let mut router = Router::new()
+            .route("/windlass/socket", any(move |request: Request| async move { upgrade::upgrade(&sockets, request) }))
+            .route(
+                "/windlass/{file}",
+                get(
+                    |method: Method,
+                     axum::extract::Path(file): axum::extract::Path<String>,
+                     headers: http::HeaderMap| async move { page::client(&file, &method, &headers) },
+                ),
+            )
+            .route(
+                "/healthz",
+                get(move || async move {
+                    if health.draining.is_cancelled() {
+                        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+                    } else {
+                        (StatusCode::OK, "ok\n").into_response()
+                    }
+                }),
+            );
+        for routes in more {
+            router = router.merge(routes);
+        }
+        if let Some(page) = page {
+            router = router.fallback(move |request: Request| async move {
+                page.respond(request.method(), request.uri(), request.headers())
+            });
+        }
+        Self { hub, router }
+    }
+
+    /// Everything that the app serves, to be nested in a router of yours.
+    ///
+    /// The client finds the socket beside its own file, so that nesting needs no setting. Origin is checked
+    /// here; limits on connections and the `Host` check are your listener's.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// A handle on one session, by its public id.
+    #[must_use]
+    pub fn handle(&self, session: SessionId) -> Handle<S> {
+        Handle { hub: Arc::clone(&self.hub), session }
+    }
+
+    /// Changes every session that is loaded. How many were reached; one whose inbox is full is left out.
+    pub fn broadcast<O: Outcome>(&self, change: impl Fn(&mut S, &mut Cx<S>) -> O + Send + Sync + 'static) -> usize {
+        let change = Arc::new(change);
+        let sessions = self.hub.all();
+        sessions
+            .iter()
+            .filter(|cell| {
+                let change = Arc::clone(&change);
+                cell.update(Box::new(move |state, cx| change(state, cx).into_reply().map(drop)))
+            })
+            .count()
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.hub.sessions()
+    }
+
+    /// Ends gracefully: no new sessions or jobs, jobs asked to end and awaited, clients told when to come back.
+    ///
+    /// Takes at most `deadline` and a second.
+    pub async fn drain(&self, deadline: Duration) {
+        self.hub.draining.cancel();
+        let cells = self.hub.all();
+        cells.iter().for_each(|cell| cell.drain(Duration::from_secs(1)));
+        let hub = Arc::clone(&self.hub);
+        // Waits for threads, so it waits on one.
+        let jobs = tokio::task::spawn_blocking(move || hub.pool.shutdown(deadline));
+        match jobs.await {
+            Ok(0) | Err(_) => {}
+            Ok(lost) => tracing::warn!(lost, "jobs did not end in time"),
+        }
+        // The last turns: what the jobs reported reaches the pages before the close does.
+        for cell in &cells {
+            cell.run_if_free();
+            cell.close(hub::draining);
+        }
+        self.hub.closing.cancel();
+        self.hub.tasks.close();
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.hub.tasks.wait()).await;
+    }
+}
+
+/// A handle on one session, for whatever is no action: a webhook, a timer, another system.
+pub struct Handle<S: State> {
+    hub: Arc<Hub<S>>,
+    session: SessionId,
+}
+
+impl<S: State> Clone for Handle<S> {
+    fn clone(&self) -> Self {
+        Self { hub: Arc::clone(&self.hub), session: self.session }
+    }
+}
+
+impl<S: State> Handle<S> {
+    /// Changes the session in its next turn, on whatever thread that runs; returns at once.
+    ///
+    /// The change is rolled back when it fails or panics, like an action.
+    ///
+    /// # Errors
+    ///
+    /// `gone` when there is no such session, `busy` when 1,024 changes wait for it.
+    pub fn update<O: Outcome>(&self, change: impl FnOnce(&mut S, &mut Cx<S>) -> O + Send + 'static) -> Result {
+        let cell = self.hub.find(self.session).ok_or_else(|| Error::refuse("gone", "there is no such session"))?;
+        let taken = cell.update(Box::new(|state, cx| change(state, cx).into_reply().map(drop)));
+        if taken { Ok(()) } else { Err(Error::busy("the session's inbox")) }
+    }
+
+    /// What the session's clients see, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// `gone` when there is no such session; a view that does not serialise.
+    pub fn view(&self) -> Result<serde_json::Value> {
+        let cell = self.hub.find(self.session).ok_or_else(|| Error::refuse("gone", "there is no such session"))?;
+        cell.view()
+    }
+}

@@ -1,0 +1,286 @@
+//! The files of a page: from disk in development, out of the binary in release.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// The folder of a page. Made by [`page!`](crate::page!).
+#[derive(Clone, Debug)]
+pub struct Page {
+    #[doc(hidden)]
+    pub folder: &'static str,
+    #[doc(hidden)]
+    pub embedded: fn(&str) -> Option<Cow<'static, [u8]>>,
+}
+
+/// The page in a folder beside the crate's `Cargo.toml`.
+///
+/// In a debug build the files are read from disk at each request, so that an edit shows after a reload; in a
+/// release build they are inside the binary. Names that start with a dot are never served.
+///
+/// ```no_run
+/// # use windlass::prelude::*;
+/// # #[derive(Clone, Default, Serialize)] struct Demo {}
+/// # async fn f() -> Result {
+/// App::new(Demo::default).page(page!("src")).serve("127.0.0.1:8080").await
+/// # }
+/// ```
+#[macro_export]
+macro_rules! page {
+    ($folder:literal) => {{
+        #[derive($crate::__private::RustEmbed)]
+        #[crate_path = "windlass::__private::rust_embed"]
+        #[folder = $folder]
+        struct Files;
+        $crate::Page {
+            folder: concat!(env!("CARGO_MANIFEST_DIR"), "/", $folder),
+            embedded: |path| <Files as $crate::__private::RustEmbed>::get(path).map(|file| file.data),
+        }
+    }};
+}
+
+impl Page {
+    /// Refuses a folder that holds what must not be served, or no page.
+    pub(crate) fn check(&self) -> Result {
+        if !FROM_DISK {
+            return Ok(());
+        }
+        let folder = Path::new(self.folder);
+        if !folder.is_dir() {
+            return Err(Error::internal(format!("page!: there is no folder {}", folder.display())));
+        }
+        if folder.join("Cargo.toml").exists() {
+            let text = "page!: the folder holds a Cargo.toml: give the page a folder of its own";
+            return Err(Error::internal(text));
+        }
+        Ok(())
+    }
+
+    fn read(&self, path: &str) -> Option<Cow<'static, [u8]>> {
+        if FROM_DISK { read_beneath(Path::new(self.folder), path).map(Cow::Owned) } else { (self.embedded)(path) }
+    }
+
+    /// Answers a request for a file.
+    pub(crate) fn respond(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+        if method != Method::GET && method != Method::HEAD {
+            let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        let Some(path) = file_path(uri.path()) else { return status(StatusCode::NOT_FOUND) };
+        let Some(data) = self.read(&path) else { return status(StatusCode::NOT_FOUND) };
+        file(&path, data, method, headers)
+    }
+}
+
+/// A debug build serves from disk.
+const FROM_DISK: bool = cfg!(debug_assertions);
+
+/// The path of a file beneath the root, from the path of a request; decoded once.
+fn file_path(path: &str) -> Option<String> {
+    let decoded = percent_decode(path)?;
+    let relative = decoded.trim_start_matches('/');
+    let is_folder = relative.is_empty() || relative.ends_with('/');
+    let path = if is_folder { format!("{relative}index.html") } else { relative.to_owned() };
+    let plain = path.split('/').all(|step| !step.is_empty() && !step.starts_with('.'));
+    (plain && !path.contains(['\\', '\0', ':'])).then_some(path)
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        bytes.push(digit(rest.next()?)? << 4 | digit(rest.next()?)?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Reads a regular file without following a link on the way.
+fn read_beneath(root: &Path, path: &str) -> Option<Vec<u8>> {
+    let mut full = PathBuf::from(root);
+    for step in path.split('/') {
+        full.push(step);
+        if full.symlink_metadata().ok()?.file_type().is_symlink() {
+            return None;
+        }
+    }
+    full.is_file().then(|| std::fs::read(&full).ok()).flatten()
+}
+
+fn file(path: &str, data: Cow<'static, [u8]>, method: &Method, request: &HeaderMap) -> Response {
+    let kind = content_type(path);
+    let tag = format!("\"{}\"", hex(&Sha256::digest(&data)[..12]));
+    let tag = HeaderValue::from_str(&tag).expect("hex digits in quotes are a header value");
+    let mut response = status(StatusCode::OK);
+    let known = request.get(IF_NONE_MATCH).is_some_and(|known| known == tag);
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else if method == Method::GET {
+        *response.body_mut() = match data {
+            Cow::Borrowed(data) => Body::from(data),
+            Cow::Owned(data) => Body::from(data),
+        };
+    }
+    let headers = response.headers_mut();
+    headers.insert(ETAG, tag);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if kind.starts_with("text/html") {
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    }
+    response
+}
+
+fn status(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
+        Some("json" | "map") => "application/json",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("webp") => "image/webp",
+        Some("ico") => "image/x-icon",
+        Some("woff2") => "font/woff2",
+        Some("txt" | "rs" | "md") => "text/plain; charset=utf-8",
+        Some("wasm") => "application/wasm",
+        _ => "application/octet-stream",
+    }
+}
+
+/// The web client, compressed beforehand.
+pub(crate) fn client(path: &str, method: &Method, request: &HeaderMap) -> Response {
+    let (name, text) = match path {
+        "windlass.js" => (path, CLIENT),
+        "windlass.js.map" => (path, CLIENT_MAP),
+        _ => return status(StatusCode::NOT_FOUND),
+    };
+    static ZIPPED: [OnceLock<Vec<u8>>; 2] = [const { OnceLock::new() }; 2];
+    let accepts = request.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(takes_gzip);
+    let mut response = if accepts {
+        let zipped = ZIPPED[usize::from(name.ends_with("map"))].get_or_init(|| gzip(text.as_bytes()));
+        let mut response = file(name, Cow::Borrowed(zipped), method, request);
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response
+    } else {
+        file(name, Cow::Borrowed(text.as_bytes()), method, request)
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+    response
+}
+
+fn takes_gzip(accepted: &str) -> bool {
+    accepted.split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        parts.next() == Some("gzip") && !parts.any(|part| part == "q=0" || part == "q=0.0")
+    })
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing into memory does not fail")
+}
+
+const CLIENT: &str = include_str!("../../../web-client/dist/windlass.js");
+const CLIENT_MAP: &str = include_str!("../../../web-client/dist/windlass.js.map");
+
+/// Nothing but the page's own files; no text becomes script.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_a_file_beneath_the_root_or_none() {
+        assert_eq!(file_path("/").as_deref(), Some("index.html"));
+        assert_eq!(file_path("/a/").as_deref(), Some("a/index.html"));
+        assert_eq!(file_path("/a%20b.css").as_deref(), Some("a b.css"));
+        for path in [
+            "/../x",
+            "/a/../x",
+            "/%2e%2e/x",
+            "/..%2fx",
+            "/.git/config",
+            "/a/.env",
+            "/a//b",
+            "/a%00b",
+            "/a\\b",
+            "/c:/x",
+            "/%5c..%5cx",
+            "/%",
+            "/%zz",
+            "/%ff",
+            "/./x",
+        ] {
+            assert_eq!(file_path(path), None, "{path}");
+        }
+        assert_eq!(file_path("/%252e%252e/x").as_deref(), Some("%2e%2e/x"), "decoded once");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed() {
+        let root = std::env::temp_dir().join(format!("windlass-page-{}", crate::random::hex_id()));
+        std::fs::create_dir_all(root.join("page/sub")).unwrap();
+        std::fs::write(root.join("secret"), "secret").unwrap();
+        std::fs::write(root.join("page/sub/a.txt"), "a").unwrap();
+        std::os::unix::fs::symlink(root.join("secret"), root.join("page/link")).unwrap();
+        std::os::unix::fs::symlink(&root, root.join("page/up")).unwrap();
+        let page = root.join("page");
+        assert_eq!(read_beneath(&page, "sub/a.txt"), Some(b"a".to_vec()));
+        for path in ["link", "up/secret", "sub", "nothing"] {
+            assert_eq!(read_beneath(&page, path), None, "{path}");
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        assert!(takes_gzip("br, gzip;q=0.8"));
+        assert!(!takes_gzip("br"));
+        assert!(!takes_gzip("gzip;q=0, br"));
+    }
+
+    #[test]
+    fn a_page_that_has_not_changed_is_not_sent_again() {
+        let first = file("a.html", Cow::Borrowed(b"x"), &Method::GET, &HeaderMap::new());
+        assert!(first.headers().contains_key(CONTENT_SECURITY_POLICY));
+        let mut request = HeaderMap::new();
+        request.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
+        let second = file("a.html", Cow::Borrowed(b"x"), &Method::GET, &request);
+        assert_eq!(second.status(), StatusCode::NOT_MODIFIED);
+    }
+}

@@ -1,0 +1,213 @@
+//! The server's sockets: the accept loop, the signals, the graceful end.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use http::header::HOST;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::live::Live;
+use crate::program::State;
+use crate::upgrade::split_port;
+use crate::{Error, Result};
+
+/// An app with its listener, about to accept. Made by [`App::bind`](crate::App::bind).
+pub struct Server<S: State> {
+    listener: TcpListener,
+    addr: SocketAddr,
+    live: Live<S>,
+    router: Router,
+    drain: Duration,
+}
+
+impl<S: State> Server<S> {
+    pub(crate) async fn bind(
+        addr: impl ToSocketAddrs + std::fmt::Display,
+        live: Live<S>,
+        router: Router,
+        allowed_hosts: Vec<String>,
+        drain: Duration,
+    ) -> Result<Self> {
+        let text = addr.to_string();
+        let listener = TcpListener::bind(addr)
+            .await
+            .map_err(|error| Error::internal(format!("cannot listen on {text}: {error}; choose another address")))?;
+        let addr = listener.local_addr()?;
+        let router = if addr.ip().is_loopback() { hosts_checked(router, allowed_hosts) } else { router };
+        Ok(Self { listener, addr, live, router, drain })
+    }
+
+    /// Where it listens; with port 0 asked for, the one that it got.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The app, for updates from outside.
+    #[must_use]
+    pub fn live(&self) -> &Live<S> {
+        &self.live
+    }
+
+    /// Serves until SIGTERM or SIGINT, then ends gracefully; a second signal ends the process at once.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives no signals.
+    pub async fn run(self) -> Result {
+        let mut signals = Signals::new()?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let drain = self.drain;
+        let mut serving = pin!(self.run_until(async move { stopped.cancelled().await }));
+        tokio::select! {
+            outcome = &mut serving => return outcome,
+            () = signals.next() => tracing::info!(?drain, "going down"),
+        }
+        stop.cancel();
+        tokio::select! {
+            outcome = &mut serving => outcome,
+            () = signals.next() => std::process::exit(130),
+        }
+    }
+
+    /// Serves until the future ends, then ends gracefully: jobs get the drain time, clients hear when to return.
+    ///
+    /// # Errors
+    ///
+    /// None at present.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result {
+        let Self { listener, live, router, drain, .. } = self;
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let mut stop = pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stop => break,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    tasks.spawn(connection(stream, router.clone(), closing.clone()));
+                }
+                // Mostly too many open files: those that are open go on, and some will end.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+        drop(listener);
+        live.drain(drain).await;
+        closing.cancel();
+        tasks.close();
+        let _ = tokio::time::timeout(HTTP_END_MAX, tasks.wait()).await;
+        Ok(())
+    }
+}
+
+/// One HTTP connection, which may become a WebSocket.
+async fn connection(stream: TcpStream, router: Router, closing: CancellationToken) {
+    // Frames are small and must not wait for each other.
+    let _ = stream.set_nodelay(true);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_MAX).max_buf_size(HTTP_BUFFER);
+    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).with_upgrades();
+    let mut served = pin!(served);
+    tokio::select! {
+        _ = &mut served => return,
+        () = closing.cancelled() => served.as_mut().graceful_shutdown(),
+    }
+    let _ = served.await;
+}
+
+/// On loopback a name that a stranger's DNS points here must not reach the app.
+fn hosts_checked(router: Router, allowed: Vec<String>) -> Router {
+    let allowed = Arc::new(allowed);
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let allowed = Arc::clone(&allowed);
+        async move {
+            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+            match host {
+                Some(host) if host_is_local(host, &allowed) => next.run(request).await,
+                _ => misdirected(),
+            }
+        }
+    }))
+}
+
+fn host_is_local(host: &str, allowed: &[String]) -> bool {
+    let (name, _) = split_port(host);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || allowed.iter().any(|known| known.eq_ignore_ascii_case(host) || known.eq_ignore_ascii_case(name))
+}
+
+fn misdirected() -> Response {
+    let text = "this server answers to loopback names only; declare others with `App::allowed_host`\n";
+    (StatusCode::MISDIRECTED_REQUEST, Body::from(text)).into_response()
+}
+
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self { terminate: signal(SignalKind::terminate())? })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+const HEADERS_MAX: Duration = Duration::from_secs(10);
+/// Room for the headers of a browser with many cookies; hyper grows to it only when they come.
+const HTTP_BUFFER: usize = 64 * 1024;
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+const HTTP_END_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_answers_to_its_own_names() {
+        let allowed = ["dev.example".to_owned()];
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "127.8.8.8", "[::1]:8080", "dev.example:8080"] {
+            assert!(host_is_local(host, &allowed), "{host}");
+        }
+        for host in
+            ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "127.0.0.1.evil.example", ""]
+        {
+            assert!(!host_is_local(host, &allowed), "{host}");
+        }
+    }
+}

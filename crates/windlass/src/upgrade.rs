@@ -1,0 +1,148 @@
+//! The WebSocket handshake, and who may begin one.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::header::{
+    CONNECTION, HOST, HeaderMap, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{Method, StatusCode};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use windlass_protocol::SUBPROTOCOL;
+
+use crate::connection;
+use crate::hub::Hub;
+use crate::program::State;
+
+/// Answers the request for a socket, and serves it when the connection is upgraded.
+pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Response {
+    let headers = request.headers();
+    if !origin_is_allowed(headers, &hub.options.allowed_origins) {
+        let text = "this origin may not connect; declare it with `App::allowed_origin`\n";
+        return plain(StatusCode::FORBIDDEN, text);
+    }
+    let names = |name, token: &str| {
+        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|value| lists(value, token))
+    };
+    let version = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    if request.method() != Method::GET || !names(UPGRADE, "websocket") || !names(CONNECTION, "upgrade") || !version {
+        return plain(StatusCode::UPGRADE_REQUIRED, "a WebSocket of version 13 lives here\n");
+    }
+    let Some(key) = headers.get(SEC_WEBSOCKET_KEY) else {
+        return plain(StatusCode::BAD_REQUEST, "a WebSocket handshake has a key\n");
+    };
+    if !names(SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+        return plain(StatusCode::BAD_REQUEST, "offer the subprotocol windlass.v1\n");
+    }
+    let accept = derive_accept_key(key.as_bytes());
+    if hub.closing.is_cancelled() {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "the server goes down\n");
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    let task = Arc::clone(hub);
+    hub.tasks.spawn(async move {
+        // A peer that left between its request and the answer: nothing exists yet.
+        if let Ok(upgraded) = upgrade.await {
+            connection::serve(task, upgraded).await;
+        }
+    });
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_ACCEPT, accept)
+        .header(SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)
+        .body(Body::empty())
+        .expect("these headers are valid")
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response
+}
+
+fn lists(value: &str, token: &str) -> bool {
+    value.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+/// Whether the page that asks is this server's own or a declared one.
+///
+/// A request without an origin comes from no page. Host and port must match; the scheme may differ, since a
+/// proxy may have taken TLS away.
+fn origin_is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let Some(origin) = origins.next() else { return true };
+    let (Ok(origin), None) = (origin.to_str(), origins.next()) else { return false };
+    if allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default_port = match scheme {
+        "http" => "80",
+        "https" => "443",
+        _ => return false,
+    };
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let (name, port) = split_port(authority);
+    let (host_name, host_port) = split_port(host);
+    // Behind a proxy that ends TLS the host has no port, and means the one of the scheme that the page used.
+    name.eq_ignore_ascii_case(host_name) && port.unwrap_or(default_port) == host_port.unwrap_or(default_port)
+}
+
+/// A host name and the port behind it, also for `[::1]:80`.
+pub(crate) fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => {
+            (name, Some(port).filter(|port| !port.is_empty()))
+        }
+        _ => (authority, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(origin: Option<&str>, host: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, origin.parse().unwrap());
+        }
+        headers.insert(HOST, host.parse().unwrap());
+        origin_is_allowed(&headers, &["https://app.example".to_owned()])
+    }
+
+    #[test]
+    fn a_page_of_this_server_or_a_declared_one_may_connect() {
+        for (origin, host) in [
+            (None, "127.0.0.1:8080"),
+            (Some("http://127.0.0.1:8080"), "127.0.0.1:8080"),
+            (Some("http://[::1]:8080"), "[::1]:8080"),
+            (Some("https://example.org"), "example.org"),
+            (Some("https://example.org"), "example.org:443"),
+            (Some("https://app.example"), "10.0.0.1:80"),
+            (Some("http://LOCALHOST:1"), "localhost:1"),
+        ] {
+            assert!(allowed(origin, host), "{origin:?} {host}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_origin_may_not() {
+        for (origin, host) in [
+            ("null", "127.0.0.1:8080"),
+            ("http://127.0.0.1:8081", "127.0.0.1:8080"),
+            ("http://evil.example:8080", "127.0.0.1:8080"),
+            ("http://127.0.0.1:8080.evil.example", "127.0.0.1:8080"),
+            ("http://evil.example", "example.org"),
+            ("file://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("", "127.0.0.1:8080"),
+        ] {
+            assert!(!allowed(Some(origin), host), "{origin} {host}");
+        }
+    }
+}
