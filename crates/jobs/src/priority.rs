@@ -1,6 +1,6 @@
 //! Puts a thread below the others: long work should wait for the sockets, not the sockets for it.
 
-/// Lowers the priority of the calling thread by `nice` steps, where the system allows it.
+/// Gives the calling thread the niceness `nice`, where the system allows it; never raises its priority.
 ///
 /// Linux gives each thread its own niceness. Elsewhere it belongs to the whole process, sockets included,
 /// so there it is left alone. A failure is fine: the thread then runs like any other.
@@ -14,9 +14,11 @@ pub(crate) fn lower(nice: i32) {
 mod imp {
     #[allow(unsafe_code)]
     pub(super) fn lower(nice: i32) {
-        // SAFETY: the call takes three integers and touches no memory. On Linux, 0 names the calling thread.
+        // SAFETY: the calls take integers and touch no memory. On Linux, 0 names the calling thread.
         unsafe {
-            libc::setpriority(libc::PRIO_PROCESS, 0, nice.min(19));
+            if libc::getpriority(libc::PRIO_PROCESS, 0) < nice {
+                libc::setpriority(libc::PRIO_PROCESS, 0, nice.min(19));
+            }
         }
     }
 }

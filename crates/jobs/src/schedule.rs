@@ -62,8 +62,7 @@ mod tests {
     fn check(period: Duration, moments: &[u64], expected: &[Option<u64>]) {
         let start = Instant::now();
         let mut schedule = Schedule::new(start, period);
-        let seen: Vec<_> =
-            moments.iter().map(|&ms| schedule.due(start + Duration::from_millis(ms))).collect();
+        let seen: Vec<_> = moments.iter().map(|&ms| schedule.due(start + Duration::from_millis(ms))).collect();
         assert_eq!(seen, expected);
     }
 

@@ -1,0 +1,309 @@
+//! The two ends of a job: what its callback holds, and what everybody else holds.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::feed::{Feed, LINE_BYTES_MAX};
+use crate::guard::clip;
+use crate::life::SharedLife;
+use crate::pool::Shared;
+use crate::report::Progress;
+use crate::task::Task;
+use crate::timers::{Kind, Timer};
+
+/// What is to be known about a job before it runs.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use windlass_jobs::Spec;
+/// let spec = Spec::new("train", 7).every(Duration::from_secs(5)).soft_timeout(Duration::from_secs(60));
+/// assert_eq!(&*spec.name, "train");
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Spec {
+    /// The name, for logs.
+    pub name: Arc<str>,
+    /// Whose job it is: owners take turns in the queue, and each has caps of its own. The number means nothing else.
+    pub owner: u64,
+    /// The period of the ticks, from [`PERIOD_MIN`](crate::PERIOD_MIN) to [`PERIOD_MAX`](crate::PERIOD_MAX); none by default.
+    pub every: Option<Duration>,
+    /// How long the callback may run before it is asked to stop; for ever by default.
+    pub soft_timeout: Option<Duration>,
+    /// How long the callback may run before it is reported as timed out whether it stops or not; for ever by default.
+    /// Nothing can end a running thread from outside: it keeps its place in the pool until the callback returns.
+    pub hard_timeout: Option<Duration>,
+}
+
+impl Spec {
+    /// A job called `name` of `owner`, without ticks and timeouts.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, owner: u64) -> Self {
+        Self { name: name.into(), owner, every: None, soft_timeout: None, hard_timeout: None }
+    }
+
+    /// Asks for a tick at each `period`.
+    #[must_use]
+    pub fn every(mut self, period: Duration) -> Self {
+        self.every = Some(period);
+        self
+    }
+
+    /// Asks the callback to stop when it has run for `timeout`.
+    #[must_use]
+    pub fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.soft_timeout = Some(timeout);
+        self
+    }
+
+    /// Reports the job as timed out when it has run for `timeout`.
+    #[must_use]
+    pub fn hard_timeout(mut self, timeout: Duration) -> Self {
+        self.hard_timeout = Some(timeout);
+        self
+    }
+}
+
+/// The error with which a callback that was told to stop returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancelled;
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the job was told to stop")
+    }
+}
+
+impl Error for Cancelled {}
+
+/// What a callback holds of its own job.
+///
+/// All methods take `&self` and may be called from several threads, scoped ones say. Once the end is reported they
+/// do nothing, and `checkpoint` and `emit` return an error.
+pub struct Job {
+    pub(crate) task: Arc<dyn Task>,
+}
+
+impl Job {
+    /// The name under which the job was submitted.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core().name
+    }
+
+    /// The place to stop: an error once the job was cancelled, has run into its soft timeout or the pool shuts down.
+    ///
+    /// It costs a few nanoseconds; call it at least every 50 ms.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the callback should return. Pass it on with `?`.
+    pub fn checkpoint(&self) -> Result<(), Cancelled> {
+        if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+    }
+
+    /// Whether the callback should return as soon as it can. An error that it returns after it has seen
+    /// this is taken for its way to stop, not for a failure.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.core().is_stopping()
+    }
+
+    /// Says that `i` of `n` steps are done.
+    pub fn progress(&self, i: u64, n: u64) {
+        self.change(|progress| progress.set_steps(i, n));
+    }
+
+    /// Says which part is done, from 0 to 1.
+    pub fn fraction(&self, fraction: f64) {
+        self.change(|progress| progress.set_fraction(fraction));
+    }
+
+    /// Says what is being done, in a few words.
+    pub fn text(&self, text: impl Into<String>) {
+        let text = clip(text.into(), LINE_BYTES_MAX).into();
+        self.change(|progress| progress.text = Some(text));
+    }
+
+    /// Adds a line to the log, of which the last [`LOG_LINES_MAX`](crate::LOG_LINES_MAX) are kept.
+    pub fn log(&self, line: impl Into<String>) {
+        let core = self.core();
+        if !core.life.now().is_over() {
+            self.report_at(core.feed.log(&*core.pool.clock, line.into()));
+        }
+    }
+
+    /// Hands over a partial result. They arrive in order, and none is lost.
+    ///
+    /// At most [`PARTIALS_MAX`](crate::PARTIALS_MAX) wait to be taken; when there is no room, it waits.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the callback should return; then the value is not handed over.
+    ///
+    /// # Panics
+    /// When the value cannot be written as JSON: a map whose keys are no strings, or a `Serialize` that fails.
+    /// The job then ends as [`End::Panicked`](crate::End::Panicked).
+    pub fn emit(&self, value: impl Serialize) -> Result<(), Cancelled> {
+        self.checkpoint()?;
+        let partial = match to_raw_value(&value) {
+            Ok(partial) => partial,
+            Err(error) => panic!("a partial result cannot be written as JSON: {error}"),
+        };
+        let core = self.core();
+        if core.feed.put_partial(partial, || core.is_stopping())? {
+            self.task.tell(crate::Report::Partials);
+        }
+        Ok(())
+    }
+
+    fn core(&self) -> &Core {
+        self.task.core()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        let core = self.core();
+        if !core.life.now().is_over() {
+            self.report_at(core.feed.change(&*core.pool.clock, change));
+        }
+    }
+
+    fn report_at(&self, at: Option<Instant>) {
+        if let Some(at) = at {
+            let core = self.core();
+            core.pool.timers.set(Timer { at, id: core.id, kind: Kind::Progress }, &self.task);
+        }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core().describe("Job", f)
+    }
+}
+
+/// What everybody but the callback holds of a job. Dropping it does not touch the job.
+#[derive(Clone)]
+pub struct JobHandle {
+    pub(crate) task: Arc<dyn Task>,
+}
+
+impl JobHandle {
+    /// The name under which the job was submitted.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.task.core().name
+    }
+
+    /// Asks the job to stop; false when it is over already.
+    ///
+    /// A job that waits ends at once and never runs. A running one ends when its callback returns: with
+    /// [`End::Cancelled`](crate::End::Cancelled) if that is an error, with [`End::Done`](crate::End::Done) if it was finished anyway.
+    pub fn cancel(&self) -> bool {
+        Shared::cancel(&self.task)
+    }
+
+    /// Takes the partial results that wait, oldest first, and so makes room for more.
+    #[must_use]
+    pub fn take_partials(&self) -> Vec<Box<RawValue>> {
+        self.task.core().feed.take_partials()
+    }
+
+    /// How far the job has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.task.core().feed.progress()
+    }
+
+    /// The last lines of the log, oldest first.
+    #[must_use]
+    pub fn log_tail(&self) -> Vec<Arc<str>> {
+        self.task.core().feed.log_tail()
+    }
+
+    /// The time since the start: zero before it, and no longer growing after the end.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        let core = self.task.core();
+        core.feed.elapsed(&*core.pool.clock)
+    }
+
+    /// Whether the job is over; its last report is then under way or has arrived.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.task.core().life.now().is_over()
+    }
+}
+
+impl fmt::Debug for JobHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.task.core().describe("JobHandle", f)
+    }
+}
+
+/// What a job is whatever its callback returns.
+pub(crate) struct Core {
+    pub(crate) id: u64,
+    pub(crate) name: Arc<str>,
+    pub(crate) owner: u64,
+    pub(crate) every: Option<Duration>,
+    pub(crate) soft_timeout: Option<Duration>,
+    pub(crate) hard_timeout: Option<Duration>,
+    pub(crate) pool: Arc<Shared>,
+    pub(crate) life: SharedLife,
+    /// Whether the callback has seen that it should stop. Its thread alone reads it, after it has returned.
+    pub(crate) has_seen_stop: AtomicBool,
+    pub(crate) feed: Feed,
+}
+
+impl Core {
+    pub(crate) fn new(spec: Spec, id: u64, pool: Arc<Shared>) -> Self {
+        let Spec { name, owner, every, soft_timeout, hard_timeout } = spec;
+        Self {
+            id,
+            name,
+            owner,
+            every,
+            soft_timeout,
+            hard_timeout,
+            pool,
+            life: SharedLife::new(),
+            has_seen_stop: AtomicBool::new(false),
+            feed: Feed::default(),
+        }
+    }
+
+    /// The timers that a job has while it runs.
+    pub(crate) fn timers(&self) -> impl Iterator<Item = Timer> {
+        let moments = self.feed.moments();
+        let after = |timeout: Option<Duration>| moments.started?.checked_add(timeout?);
+        [
+            (Kind::Progress, moments.progress),
+            (Kind::Tick, moments.tick),
+            (Kind::SoftTimeout, after(self.soft_timeout)),
+            (Kind::HardTimeout, after(self.hard_timeout)),
+        ]
+        .into_iter()
+        .filter_map(|(kind, at)| Some(Timer { at: at?, id: self.id, kind }))
+    }
+
+    fn is_stopping(&self) -> bool {
+        let stopping = self.life.now().is_stopping();
+        if stopping {
+            self.has_seen_stop.store(true, Ordering::Relaxed);
+        }
+        stopping
+    }
+
+    fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("name", &self.name)
+            .field("owner", &self.owner)
+            .field("life", &self.life.now())
+            .finish()
+    }
+}
