@@ -9,26 +9,25 @@
 
 import { Actions } from "./actions.js";
 import { suggestion, toConsole } from "./report.js";
-import { adopt } from "./sheets.js";
+import { adopt } from "./dom.js";
 import { route, Spot } from "./spots.js";
 import { compile } from "./template.js";
 import { grow } from "./view.js";
 
 /** @typedef {import("./actions.js").Sender} Sender */
 /** @typedef {import("./report.js").Report} Report */
-/** @typedef {import("./patch.js").JsonObject} JsonObject */
 /** @typedef {import("./patch.js").Op} Op */
 /** @typedef {import("./spots.js").Watcher} Watcher */
 /** @typedef {import("./template.js").RootName} RootName */
 /** @typedef {import("./view.js").Page} Page */
 
-/** @typedef {{ before: JsonObject | null, after: JsonObject, ops: readonly Op[] | null }} Commit */
+/** @typedef {{ after: object, ops: readonly Op[] | null }} Commit */
 
 /**
  * What the bindings need of a session.
  *
  * @typedef {object} SessionParts
- * @property {JsonObject | null | undefined} document
+ * @property {object | null | undefined} document
  * @property {(listener: (commit: Commit) => void) => () => void} onCommit
  * @property {object} connection
  * @property {unknown} pending
@@ -142,7 +141,7 @@ class BoundPage extends Spot {
   }
 
   /**
-   * @param {JsonObject} document
+   * @param {object} document
    * @param {readonly Op[] | null} ops from what is shown to the document; null when that is not known
    */
   #show(document, ops) {
@@ -159,11 +158,13 @@ class BoundPage extends Spot {
     if (first) this.#check();
   }
 
-  /** @param {JsonObject} document */
+  /** @param {object} document */
   #begin(document) {
     this.ready = true;
     this.settle(document, this.mark);
     for (const watcher of this.waiting.splice(0)) this.mark(watcher);
+    // What is written in the next frame is on the page before anything of this is painted.
+    for (const element of [this.root, ...this.root.querySelectorAll("[w-cloak]")]) element.removeAttribute("w-cloak");
   }
 
   #connection() {

@@ -1,0 +1,64 @@
+/**
+ * The client in one line: `<script type="module" src="/windlass/windlass.js"></script>` connects, binds `<body>`, and
+ * shows notifications and the state of the connection.
+ *
+ * With `?manual` at the end of its own address it does none of that, and is a module to import from:
+ * `import { connect, bind } from "/windlass/windlass.js?manual"`.
+ *
+ * @module
+ */
+
+import { bar } from "./bar.js";
+import { bind } from "./bind.js";
+import { h } from "./dom.js";
+import { connect } from "./session.js";
+import { toasts } from "./toasts.js";
+
+/** @typedef {import("./actions.js").Refusal} Refusal */
+/** @typedef {import("./environment.js").ConnectOptions} ConnectOptions */
+
+export * from "./index.js";
+
+/** @param {ConnectOptions} [options] */
+export function start(options) {
+  const app = connect(options);
+  const stack = toasts(app);
+  bar(app);
+  app.addEventListener("navigate", (event) => follow(/** @type {CustomEvent} */ (event).detail.url));
+  app.addEventListener("download", (event) => {
+    const { url, name = "" } = /** @type {CustomEvent} */ (event).detail;
+    const here = sameOrigin(url);
+    if (here) h("a", { href: here, download: name }).click();
+  });
+  addEventListener("w-refused", (event) => {
+    const { code, text, action } = /** @type {CustomEvent<Refusal>} */ (event).detail;
+    // Whoever shows it beside the control prevents the default; what ended with its session the bar has told.
+    if (event.defaultPrevented || TOLD.has(code)) return;
+    stack.show({ level: "error", text, id: `refused ${action}` });
+  });
+  bind(document.body, app);
+  return app;
+}
+
+/** @param {string} url */
+function follow(url) {
+  const here = sameOrigin(url);
+  if (here) location.assign(here);
+}
+
+/**
+ * A server that was talked into sending a stranger's address does not lead people there.
+ *
+ * @param {string} url
+ */
+function sameOrigin(url) {
+  const full = URL.canParse(url, location.href) ? new URL(url, location.href) : null;
+  if (full?.origin === location.origin) return full.href;
+  console.error(`windlass[refused_url] ${url}: only addresses of ${location.origin} are followed`);
+  return null;
+}
+
+const TOLD = new Set(["session_gone", "outcome_unknown", "closed", "taken_over"]);
+
+/** The session of this page; undefined with `?manual`. */
+export const app = new URL(import.meta.url).searchParams.has("manual") ? undefined : start();

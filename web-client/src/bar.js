@@ -1,0 +1,193 @@
+/**
+ * What a person should know of the connection: `<windlass-bar>`, a line at the top that is there only when it has
+ * something to say.
+ *
+ * A blip shows nothing. After a second without a connection the bar says so, counts down to the next attempt, offers to
+ * try now and tells how many changes wait; then, that the connection is back. A fresh start is said until it is closed:
+ * what stood on the page before is gone.
+ *
+ * @module
+ */
+
+import { adopt, Base, drawing, h, LOOK, mount } from "./dom.js";
+import { labels } from "./labels.js";
+
+/**
+ * What the bar needs of a session.
+ *
+ * @typedef {EventTarget & {
+ *   connection: { state: string, retryAt: number | null, code: string | null },
+ *   pending: number,
+ *   retry: () => void,
+ * }} Connected
+ */
+
+/**
+ * @param {Connected} app
+ * @returns {Bar}
+ */
+export function bar(app) {
+  const element = mount("windlass-bar", Bar);
+  element.watch(app);
+  return element;
+}
+
+export class Bar extends Base {
+  /** @type {Connected | null} */
+  #app = null;
+  /** The connection is lost for so long that it is no blip. */
+  #late = false;
+  /** Once live, a page reconnects; before, it connects. */
+  #was = false;
+  /** @type {string} said until it is closed */
+  #notice = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #tick;
+  #text = h("span", { role: "status", part: "text" });
+  /** Beside the live region: a countdown read aloud each second helps nobody. */
+  #count = h("span", { part: "count" });
+  #button = h("button", { type: "button", part: "button", class: "action" });
+  #close = h("button", { type: "button", part: "close", class: "close" }, drawing("M5 5l10 10M15 5L5 15"));
+  #card = h("div", { class: "card", part: "bar", hidden: "" }, h("i", { part: "dot" }), this.#text, this.#count, this.#button, this.#close);
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open" });
+    adopt(root, LOOK + RULES);
+    root.append(this.#card);
+    this.#close.addEventListener("click", () => {
+      this.#notice = "";
+      this.#draw();
+    });
+    this.#button.addEventListener("click", () => {
+      const { state, code } = this.#app?.connection ?? {};
+      if (state === "stopped" && code !== "taken_over") location.reload();
+      else this.#app?.retry();
+    });
+  }
+
+  /** @param {Connected} app */
+  watch(app) {
+    this.#app = app;
+    app.addEventListener("connection", () => this.#changed());
+    app.addEventListener("fresh", (event) => {
+      const { reason, rejected } = /** @type {CustomEvent<{ reason: string, rejected: number }>} */ (event).detail;
+      const text = labels.fresh[reason] ?? labels.fresh.session_gone ?? "";
+      this.#say(rejected ? `${text} ${labels.rejected(rejected)}` : text);
+    });
+    app.addEventListener("restored", () => this.#say(labels.restored));
+    this.#changed();
+  }
+
+  /** @param {string} notice */
+  #say(notice) {
+    this.#notice = notice;
+    this.#draw();
+  }
+
+  #changed() {
+    const { state } = /** @type {Connected} */ (this.#app).connection;
+    if (state === "live") {
+      const shown = this.#late && this.#was;
+      this.#late = false;
+      this.#was = true;
+      this.#after(shown ? CONNECTED_MS : null);
+      this.#draw(shown ? labels.connected : "");
+      return;
+    }
+    // The second counts from the loss, through all attempts that follow.
+    if (!this.#late && this.#timer === undefined) this.#after(BLIP_MS);
+    if (state === "stopped") this.#late = true;
+    this.#draw();
+  }
+
+  /** @param {number | null} ms */
+  #after(ms) {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (ms === null) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#late = this.#app?.connection.state !== "live";
+      this.#draw();
+    }, ms);
+  }
+
+  /** @param {string} [passing] said for a moment */
+  #draw(passing = "") {
+    const app = /** @type {Connected} */ (this.#app);
+    const { state, retryAt, code } = app.connection;
+    clearTimeout(this.#tick);
+    let [text, count, button] = [passing || this.#notice, "", ""];
+    if (this.#late && state === "stopped") {
+      text = labels.stopped[code ?? ""] ?? labels.stopped.any ?? "";
+      button = code === "taken_over" ? labels.useHere : labels.reload;
+      // Closed by the page itself, which then says what it wants said.
+      if (code === "closed") [text, button] = [this.#notice, ""];
+    } else if (this.#late) {
+      text = this.#was ? labels.reconnecting : labels.connecting;
+      if (app.pending) count = labels.pending(app.pending);
+      if (state === "waiting" && retryAt !== null) {
+        const left_ms = retryAt - Date.now();
+        if (left_ms > 0) count = [labels.retryIn(Math.ceil(left_ms / 1000)), count].filter(Boolean).join(" · ");
+        button = labels.tryNow;
+      }
+      this.#tick = setTimeout(() => this.#draw(), TICK_MS);
+    }
+    const tone = passing ? "success" : this.#late ? "warning" : "info";
+    this.#card.className = `card ${tone}`;
+    this.#card.hidden = !text;
+    write(this.#text, text);
+    write(this.#count, count);
+    write(this.#button, button);
+    this.#button.hidden = !button;
+    this.#close.hidden = !text || text !== this.#notice;
+    this.#close.setAttribute("aria-label", labels.close);
+  }
+
+  disconnectedCallback() {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#tick);
+  }
+}
+
+/**
+ * The same words put in again are said again.
+ *
+ * @param {Element} element
+ * @param {string} text
+ */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// A reconnect to a healthy server takes less, and what is over before it is read only frightens.
+const BLIP_MS = 1000;
+const CONNECTED_MS = 2500;
+const TICK_MS = 250;
+
+const RULES = `
+:host {
+  inset-block-start: 0.75rem;
+  inset-inline: 0;
+  display: flex;
+  justify-content: center;
+  padding-inline: 1rem;
+}
+.card { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25rem 0.625rem; padding: 0.5rem 0.875rem; border-radius: var(--windlass-radius, 1.25rem); max-width: 100%; min-height: 2.5rem; }
+i { width: 0.625rem; height: 0.625rem; border-radius: 50%; background: var(--accent); flex: none; }
+[role=status] { min-width: 0; overflow-wrap: anywhere; flex: 0 1 auto; }
+[part=count] { color: var(--dim); font-variant-numeric: tabular-nums; }
+[part=count]:empty { display: none; }
+.action { padding: 0.125rem 0.75rem; font-weight: 600; color: var(--text); border: 1px solid var(--line); }
+.action:hover, .close:hover { background: color-mix(in srgb, currentColor 12%, transparent); }
+.close { padding: 0.3rem; margin-inline-end: -0.375rem; color: var(--dim); }
+.close svg { width: 1rem; height: 1rem; }
+.info { --accent: var(--info); }
+.success { --accent: var(--success); }
+.warning { --accent: var(--warning); }
+@keyframes pulse { 50% { opacity: 0.35; } }
+@media (prefers-reduced-motion: no-preference) { .warning i { animation: pulse 1.4s ease-in-out infinite; } }
+`;

@@ -1,0 +1,258 @@
+/**
+ * Notifications: `<windlass-toasts>`, a stack of cards in the corner.
+ *
+ * Each is told to screen readers once, politely, or at once when it is a warning or an error; an update of a card that
+ * keeps its level is not told again, so a progress text does not chatter. Time stands still while the pointer or the
+ * focus is on the stack and while nobody sees the page; errors stay until they are closed.
+ *
+ * @module
+ */
+
+import { adopt, Base, drawing, h, LOOK, mount } from "./dom.js";
+import { labels } from "./labels.js";
+
+/**
+ * The body of a `notify` event.
+ *
+ * @typedef {object} Notify
+ * @property {string} text
+ * @property {string} [level] info, success, warning or error
+ * @property {string} [title]
+ * @property {string} [id] a later one with the same id updates the first
+ * @property {number} [duration_ms] 0: until it is closed
+ */
+
+/**
+ * @typedef {object} Toast
+ * @property {HTMLElement} card
+ * @property {string} level
+ * @property {string | undefined} id
+ * @property {number} remaining_ms of the time that it is shown; Infinity: until it is closed
+ * @property {number} since when it began to run down
+ * @property {ReturnType<typeof setTimeout> | undefined} timer
+ */
+
+/**
+ * Shows what the session notifies.
+ *
+ * @param {EventTarget} app
+ * @returns {Toasts}
+ */
+export function toasts(app) {
+  const stack = mount("windlass-toasts", Toasts);
+  /** @type {(type: string, show: (detail: { id: string, count: number } & Notify) => void) => void} */
+  const on = (type, show) => app.addEventListener(type, (event) => show(/** @type {CustomEvent} */ (event).detail));
+  on("notify", (body) => stack.show(body));
+  on("close_notify", ({ id }) => stack.close(id));
+  on("events_lost", ({ count }) => stack.show({ level: "warning", text: labels.eventsLost(count), id: "events_lost" }));
+  return stack;
+}
+
+export class Toasts extends Base {
+  /** @type {Toast[]} oldest first */
+  #toasts = [];
+  #held = false;
+  #list = h("ol", { part: "list" });
+  #polite = h("div", { class: "unseen", role: "status" });
+  #assertive = h("div", { class: "unseen", role: "alert" });
+  /** @type {Element | null} where the focus was before it came here */
+  #before = null;
+  #leave = new AbortController();
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open" });
+    adopt(root, LOOK + RULES);
+    root.append(this.#polite, this.#assertive, this.#list);
+  }
+
+  connectedCallback() {
+    this.#leave = new AbortController();
+    const { signal } = this.#leave;
+    this.#list.setAttribute("aria-label", labels.notifications);
+    for (const type of ["pointerover", "pointerout", "focusin", "focusout"]) {
+      this.#list.addEventListener(type, (event) => this.#point(/** @type {FocusEvent} */ (event)), { signal });
+    }
+    document.addEventListener("visibilitychange", () => this.#hold(this.#held), { signal });
+  }
+
+  disconnectedCallback() {
+    this.#leave.abort();
+    for (const toast of this.#toasts) clearTimeout(toast.timer);
+  }
+
+  /** @param {Notify} notify */
+  show({ text, level = "info", title = "", id, duration_ms }) {
+    if (!Object.hasOwn(ICONS, level)) level = "info";
+    const old = id === undefined ? undefined : this.#toasts.find((toast) => toast.id === id);
+    const shown = duration_ms ?? DURATION_MS[level] ?? 0;
+    /** @type {Toast} */
+    const toast = old ?? { card: h("li"), level, id, remaining_ms: 0, since: 0, timer: undefined };
+    const told = old?.level === level;
+    toast.level = level;
+    toast.remaining_ms = shown > 0 ? shown : Infinity;
+    this.#draw(toast, title, text);
+    if (!old) {
+      this.#toasts.push(toast);
+      this.#list.append(toast.card);
+      this.#raise();
+    }
+    this.#run(toast);
+    // A card in the way of a full stack: the oldest that is no error, or the oldest.
+    while (this.#toasts.length > TOASTS_MAX) {
+      const spare = this.#toasts.find((other) => other.level !== "error" && other !== toast);
+      this.#remove(/** @type {Toast} */ (spare ?? this.#toasts[0]));
+    }
+    if (!told) this.#tell(level, [labels.levels[level], title, text].filter(Boolean).join(": "));
+  }
+
+  /** @param {string} id */
+  close(id) {
+    const toast = this.#toasts.find((other) => other.id === id);
+    if (toast) this.#remove(toast);
+  }
+
+  /**
+   * @param {Toast} toast
+   * @param {string} title
+   * @param {string} text
+   */
+  #draw(toast, title, text) {
+    const { card, level } = toast;
+    card.className = `card ${level}`;
+    card.setAttribute("part", `toast ${level}`);
+    const body = h("div", { class: "body", part: "body" });
+    if (title) body.append(h("strong", { part: "title" }, title));
+    body.append(h("span", { part: "text" }, text));
+    const last = card.lastElementChild;
+    if (last) {
+      // The button stays: it may have the focus.
+      card.replaceChildren(icon(level), body, last);
+      return;
+    }
+    const button = h("button", { type: "button", part: "close", "aria-label": labels.close }, drawing("M5 5l10 10M15 5L5 15"));
+    button.addEventListener("click", () => this.#remove(toast));
+    card.addEventListener("keydown", (event) => event.key === "Escape" && this.#remove(toast));
+    card.append(icon(level), body, button);
+  }
+
+  /** @param {Toast} toast */
+  #remove(toast) {
+    const at = this.#toasts.indexOf(toast);
+    if (at < 0) return;
+    clearTimeout(toast.timer);
+    const focused = toast.card.contains(/** @type {ShadowRoot} */ (this.shadowRoot).activeElement);
+    this.#toasts.splice(at, 1);
+    toast.card.remove();
+    if (focused) {
+      // To the next card, and after the last back to where the person came from.
+      const next = this.#toasts[at] ?? this.#toasts[at - 1];
+      const target = next ? next.card.querySelector("button") : this.#before;
+      /** @type {HTMLElement | null} */ (target)?.focus();
+    }
+    if (!this.#toasts.length) {
+      this.#hold(false);
+      if (this.popover) this.hidePopover?.();
+    }
+  }
+
+  /** @param {FocusEvent} event */
+  #point({ type, relatedTarget }) {
+    if (type === "focusin" && !this.#list.contains(/** @type {Node | null} */ (relatedTarget))) {
+      this.#before = /** @type {Element | null} */ (relatedTarget);
+    }
+    this.#hold(this.#list.matches(":hover, :focus-within"));
+  }
+
+  /** @param {boolean} held */
+  #hold(held) {
+    this.#held = held;
+    for (const toast of this.#toasts) {
+      if (held || document.hidden) this.#stop(toast);
+      else if (toast.timer === undefined) this.#run(toast);
+    }
+  }
+
+  /** @param {Toast} toast */
+  #run(toast) {
+    clearTimeout(toast.timer);
+    toast.timer = undefined;
+    if (this.#held || document.hidden || toast.remaining_ms === Infinity) return;
+    toast.since = Date.now();
+    toast.timer = setTimeout(() => this.#remove(toast), toast.remaining_ms);
+  }
+
+  /** @param {Toast} toast */
+  #stop(toast) {
+    if (toast.timer === undefined) return;
+    clearTimeout(toast.timer);
+    toast.timer = undefined;
+    toast.remaining_ms = Math.max(toast.remaining_ms - (Date.now() - toast.since), LEAST_MS);
+  }
+
+  /**
+   * Adds to a live region: what is put there a second time in the same words is said again only when it is another node.
+   *
+   * @param {string} level
+   * @param {string} text
+   */
+  #tell(level, text) {
+    const region = level === "error" || level === "warning" ? this.#assertive : this.#polite;
+    region.append(h("div", {}, text));
+    while (region.childElementCount > TOASTS_MAX) region.firstElementChild?.remove();
+  }
+
+  /** Into the top layer, above a dialog that opened meanwhile. */
+  #raise() {
+    if (!this.showPopover || this.matches(":focus-within")) return;
+    this.popover = "manual";
+    if (this.matches(":popover-open")) this.hidePopover();
+    this.showPopover();
+  }
+}
+
+/** @param {string} level */
+function icon(level) {
+  const svg = drawing(ICONS[level] ?? "");
+  svg.setAttribute("part", "icon");
+  return svg;
+}
+
+/** @type {{ [level: string]: string }} */
+const ICONS = {
+  info: "M10 2a8 8 0 1 0 0 16a8 8 0 1 0 0-16M10 9v5M10 6v.1",
+  success: "M10 2a8 8 0 1 0 0 16a8 8 0 1 0 0-16M6.5 10.2l2.5 2.5l4.5-5",
+  warning: "M10 2.5L1.7 17h16.6zM10 8v4M10 14.5v.1",
+  error: "M10 2a8 8 0 1 0 0 16a8 8 0 1 0 0-16M7.2 7.2l5.6 5.6M12.8 7.2l-5.6 5.6",
+};
+
+// More cover the page, and nobody reads six at once.
+const TOASTS_MAX = 5;
+// Time to find and read a sentence; what went wrong waits for the person.
+/** @type {{ [level: string]: number }} */
+const DURATION_MS = { info: 6000, success: 6000, warning: 12000, error: 0 };
+// After a pause a card does not vanish under the pointer that has just left it.
+const LEAST_MS = 1500;
+
+const RULES = `
+:host {
+  inset: auto;
+  inset-block-end: 1rem;
+  inset-inline-end: 1rem;
+  width: min(24rem, calc(100vw - 2rem));
+  height: auto;
+  display: block;
+}
+ol { list-style: none; margin: 0; padding: 0; display: flex; flex-direction: column; gap: 0.5rem; }
+.card { display: flex; gap: 0.625rem; align-items: flex-start; padding: 0.75rem 0.5rem 0.75rem 0.875rem; border-inline-start: 4px solid var(--accent); }
+.card > svg { flex: none; width: 1.25rem; height: 1.25rem; margin-block-start: 0.05rem; color: var(--accent); }
+.body { flex: 1; min-width: 0; display: flex; flex-direction: column; overflow-wrap: anywhere; white-space: pre-line; max-height: 40vh; overflow-y: auto; }
+strong { font-weight: 600; }
+button { flex: none; margin-block: -0.25rem; padding: 0.4rem; color: var(--dim); }
+button:hover { color: var(--text); background: color-mix(in srgb, currentColor 12%, transparent); }
+button svg { width: 1rem; height: 1rem; }
+.info { --accent: var(--info); }
+.success { --accent: var(--success); }
+.warning { --accent: var(--warning); }
+.error { --accent: var(--error); }
+`;
