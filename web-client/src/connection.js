@@ -132,14 +132,15 @@ export class Connection {
   }
 
   /**
-   * Comes back after that time without waiting for the server to close.
+   * Gives this socket up after that time, if the server has not by then.
    *
    * @param {unknown} ms
+   * @param {string} code
    */
-  reopenAfter(ms) {
+  failAfter(ms, code) {
     const { clock, random } = this.#options;
     clock.clearTimeout(this.#timer);
-    this.#timer = clock.setTimeout(() => this.open(), delay(ms) ?? backoff(this.#attempt++, random));
+    this.#timer = clock.setTimeout(() => this.#closed({ code, retry_after_ms: 0 }), delay(ms) ?? backoff(this.#attempt, random));
   }
 
   /**

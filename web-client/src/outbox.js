@@ -110,17 +110,19 @@ export class Outbox {
 
   /**
    * @param {number} ack the highest number that has its outcome; what was not told was applied, with null
-   * @returns {[Entry, Outcome][]} what is newly known: first outcomes, and those of actions that were applied, undone by
-   *   a crash, and then not applied again
+   * @returns {[Entry, Outcome, again: boolean][]} what is newly known; again: it had been applied, a crash undid it, and
+   *   this time it was not
    */
   settle(ack) {
-    /** @type {[Entry, Outcome][]} */
+    /** @type {[Entry, Outcome, boolean][]} */
     const settled = [];
     for (const entry of this.entries) {
       if (entry.seq > ack) break;
-      const outcome = entry.outcome ?? (entry.answered === null ? [entry.seq, "applied", null] : null);
-      if (outcome !== null && (entry.answered === null || (entry.answered === "applied" && outcome[1] !== "applied"))) {
-        settled.push([entry, outcome]);
+      const again = entry.answered === "applied" && entry.outcome !== undefined && entry.outcome[1] !== "applied";
+      if (entry.answered === null || again) {
+        /** @type {Outcome} */
+        const outcome = entry.outcome ?? [entry.seq, "applied", null];
+        settled.push([entry, outcome, again]);
         entry.answered = outcome[1];
       }
       entry.outcome = undefined;

@@ -336,7 +336,7 @@ export class Session extends EventTarget {
       case "o":
         // Not consumed, and nothing after it: all of it goes out again after the next welcome.
         this.#blocked = true;
-        this.#connection.reopenAfter(message[4]);
+        this.#connection.failAfter(message[4], message[2]);
         break;
       case "q":
         this.#acknowledge();
@@ -448,7 +448,7 @@ export class Session extends EventTarget {
     // Before anybody hears of it: a page that leaves in an event has had the event.
     if (events.length + settled.length + released.length > 0) tab.save();
     for (const [, , kind, body] of events) if (EVENT_KINDS.has(kind)) this.#tell(kind, body);
-    for (const [entry, outcome] of settled) this.#answer(entry, outcome);
+    for (const [entry, outcome, again] of settled) this.#answer(entry, outcome, again);
     this.#tellSaved(released);
     if (extras?.restored) this.#tell("restored", {});
     this.#pump();
@@ -458,8 +458,9 @@ export class Session extends EventTarget {
   /**
    * @param {Entry} entry
    * @param {Outcome} outcome
+   * @param {boolean} [again] true when it had another one, which a crash undid
    */
-  #answer({ seq, waiter }, outcome) {
+  #answer({ seq, waiter }, outcome, again = false) {
     if (outcome[1] === "applied") {
       waiter?.state("applied");
       if (waiter?.until === "saved" && this.#saved !== null) waiter.value = outcome[2];
@@ -469,9 +470,9 @@ export class Session extends EventTarget {
     const [, kind, code, text] = outcome;
     const error = new WindlassError(code, text, seq);
     waiter?.state(kind);
-    // The page that asked is gone; this one is told instead.
-    if (waiter) waiter.reject(error);
-    else this.#tell("error", error);
+    waiter?.reject(error);
+    // The page that asked is gone, or was told something else: this one is told, whoever listens.
+    if (!waiter || again) this.#tell("error", error);
   }
 
   /** @param {Entry[]} entries that have left the outbox */
