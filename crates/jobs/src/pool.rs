@@ -511,3 +511,45 @@ impl Shared {
         state.running.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use std::sync::mpsc;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_job_that_has_ended_leaves_no_timers_behind() {
+        let clock = Arc::new(ManualClock::new());
+        let pool = Pool::driven(PoolOptions::default(), clock);
+        for _ in 0..10 {
+            let (tx, rx) = mpsc::channel();
+            let spec = Spec::new("short", 1).every(HOUR).soft_timeout(HOUR).hard_timeout(2 * HOUR);
+            let work = |job: &Job| {
+                job.progress(1, 1);
+                Ok::<_, ()>(())
+            };
+            let sink = move |report: Report<(), ()>| tx.send(report).expect("the test listens");
+            pool.submit(spec, work, sink).expect("there is room");
+            assert_eq!(rx.iter().last(), Some(Report::Ended(End::Done(()))));
+        }
+        assert_eq!(pool.shared.timers.len(), 0);
+    }
+
+    #[test]
+    fn a_timeout_must_be_one() {
+        let second = Duration::from_secs(1);
+        let spec = || Spec::new("x", 1);
+        assert!(check(&spec().soft_timeout(second).hard_timeout(second)).is_ok());
+        assert!(check(&spec().hard_timeout(second)).is_ok());
+        for bad in [
+            spec().soft_timeout(Duration::ZERO),
+            spec().hard_timeout(Duration::ZERO),
+            spec().soft_timeout(2 * second).hard_timeout(second),
+        ] {
+            assert!(matches!(check(&bad), Err(SubmitError::InvalidTimeout(_))), "{bad:?}");
+        }
+    }
+}

@@ -114,7 +114,7 @@ impl<J> Queue<J> {
         Some(job)
     }
 
-    /// Takes everything that waits, in the order of the turns.
+    /// Takes everything that waits, in the order in which it came.
     pub(crate) fn drain(&mut self) -> Vec<J> {
         let owners: Vec<u64> = self.lanes.keys().copied().collect();
         let mut jobs = Vec::with_capacity(self.len);
@@ -126,7 +126,7 @@ impl<J> Queue<J> {
         }
         self.turns.clear();
         self.len = 0;
-        // Ids grow, so this is the order in which they came.
+        // Ids only grow.
         jobs.sort_unstable_by_key(|(id, _)| *id);
         jobs.into_iter().map(|(_, job)| job).collect()
     }
@@ -209,9 +209,9 @@ mod tests {
 
     #[test]
     fn draining_leaves_what_runs() {
-        let mut queue = queue(LIMITS, &[(1, 10), (2, 20), (1, 11)]);
+        let mut queue = queue(LIMITS, &[(1, 10), (1, 11), (2, 20)]);
         assert_eq!(queue.pop(), Some(10));
-        assert_eq!(queue.drain(), [20, 11]);
+        assert_eq!(queue.drain(), [11, 20]);
         assert_eq!((queue.len(), queue.pop()), (0, None));
         queue.done(1);
         assert!(queue.lanes.is_empty());
