@@ -50,7 +50,7 @@ export class Bar extends Base {
   #count = h("span", { part: "count" });
   #button = h("button", { type: "button", part: "button", class: "action" });
   #close = h("button", { type: "button", part: "close", class: "close" }, drawing("M5 5l10 10M15 5L5 15"));
-  #card = h("div", { class: "card", part: "bar", hidden: "" }, h("i", { part: "dot" }), this.#text, this.#count, this.#button, this.#close);
+  #card = h("div", { class: "card", part: "bar", hidden: "" }, h("i", { part: "dot" }), h("div", {}, this.#text, this.#count), this.#button, this.#close);
 
   constructor() {
     super();
@@ -176,11 +176,12 @@ const RULES = `
   justify-content: center;
   padding-inline: 1rem;
 }
-.card { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25rem 0.625rem; padding: 0.5rem 0.875rem; border-radius: var(--windlass-radius, 1.25rem); max-width: 100%; min-height: 2.5rem; }
+.card { display: flex; align-items: center; gap: 0.625rem; padding: 0.5rem 0.875rem; border-radius: var(--windlass-radius, 1.25rem); }
 i { width: 0.625rem; height: 0.625rem; border-radius: 50%; background: var(--accent); flex: none; }
-[role=status] { min-width: 0; overflow-wrap: anywhere; flex: 0 1 auto; }
+div div { display: flex; flex-wrap: wrap; gap: 0 0.625rem; min-width: 0; overflow-wrap: anywhere; }
 [part=count] { color: var(--dim); font-variant-numeric: tabular-nums; }
 [part=count]:empty { display: none; }
+button { flex: none; }
 .action { padding: 0.125rem 0.75rem; font-weight: 600; color: var(--text); border: 1px solid var(--line); }
 .action:hover, .close:hover { background: color-mix(in srgb, currentColor 12%, transparent); }
 .close { padding: 0.3rem; margin-inline-end: -0.375rem; color: var(--dim); }

@@ -7,9 +7,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { openPage, page } from "./support/page.js";
-
-openPage();
+import { page } from "./support/page.js";
 
 const LIST = `<ul><template w-each="row of rows" w-key="row.id"><li w-text="row.name"></li></template></ul>`;
 

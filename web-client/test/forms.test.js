@@ -8,9 +8,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { formValues } from "../src/forms.js";
-import { openPage, page } from "./support/page.js";
-
-openPage();
+import { page } from "./support/page.js";
 
 function fire(element, type, init = {}) {
   const event = new window.Event(type, { bubbles: true, cancelable: true });

@@ -6,11 +6,19 @@
 
 import { Window } from "happy-dom";
 
-import { bind } from "../../src/bind.js";
 import { apply } from "../../src/patch.js";
 
-// What node's own EventTarget takes; `openPage` puts the window's in its place.
+// What node's own EventTarget takes; the window's comes in its place.
 const { CustomEvent } = globalThis;
+
+const window = new Window({ url: "http://localhost/" });
+Object.assign(globalThis, { window });
+for (const name of ["document", "Event", "CustomEvent", "HTMLElement", "customElements", "CSSStyleSheet", "location"]) {
+  globalThis[name] = window[name];
+}
+
+// The custom elements extend what HTMLElement is when they are loaded.
+const { bind } = await import("../../src/bind.js");
 
 /** A session whose document changes when the test says so, and which remembers what it was asked. */
 export class FakeApp extends EventTarget {
@@ -58,15 +66,6 @@ export class FakeApp extends EventTarget {
     this.document = after;
     for (const listener of this.#listeners) listener({ before, after, ops });
   }
-}
-
-/** Makes a window the global one, as in a page. */
-export function openPage() {
-  const window = new Window({ url: "http://localhost/" });
-  for (const name of ["window", "document", "Event", "CustomEvent", "HTMLElement", "customElements", "CSSStyleSheet", "location"]) {
-    globalThis[name] = name === "window" ? window : window[name];
-  }
-  return window;
 }
 
 /** Binds `html` and gives the test its hands: the root, the app, a frame. */
