@@ -349,7 +349,7 @@ impl<'a> Walk<'a> {
         self.scratch.path.push(Step::Index(0));
         self.resume = true;
         self.plans += usize::from(!by_id);
-        let walked = if cx.grouped { value.serialize(&mut *self) } else { value.serialize(&mut *self) };
+        let walked = value.serialize(&mut *self);
         self.plans -= usize::from(!by_id);
         walked
     }
@@ -378,7 +378,7 @@ impl<'a> Walk<'a> {
             at += word::size(header);
         }
         let new = &mut scratch.planner.new;
-        value.serialize(Ids { key: self.tape.key, field: cx.declared, skip: cx.first, ids: new, in_group: false })
+        value.serialize(Ids { key: self.tape.key, field: cx.declared, skip: cx.first, ids: new, in_group: cx.grouped })
     }
 
     /// Gives the planner a fingerprint of each item of both lists.
@@ -457,7 +457,7 @@ impl<'a> Walk<'a> {
         let start = self.position();
         self.keep(3);
         self.groups = Some(other_order);
-        self.value(&Grouped(value))?;
+        self.grouped_value(&Grouped(value))?;
         self.overwrite(start + 1, order);
         self.overwrite(start + 2, generation);
         self.close(start, word::tagged(Tag::Groups, 0));

@@ -195,6 +195,15 @@ impl<'a> Walk<'a> {
         if walked.is_ok() && self.halted == Halted::No && self.out.len() == frame.out {
             return Ok(());
         }
+        self.settle(value, frame, walked)?;
+        self.shorten(value, frame)
+    }
+
+    /// [`Walk::value`] for a list that shows its groups, which would not be plain to another serializer.
+    fn grouped_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        let depth = self.scratch.path.len();
+        let frame = Frame { at: self.at, position: self.position(), out: self.out.len(), depth };
+        let walked = value.serialize(&mut *self);
         self.settle(value, frame, walked)
     }
 
@@ -216,9 +225,8 @@ impl<'a> Walk<'a> {
             if self.halted == Halted::No {
                 self.halted = Halted::Failed;
             }
-            return walked;
         }
-        self.shorten(value, frame)
+        walked
     }
 
     /// Writes the whole value, for one of another kind.
