@@ -4,14 +4,13 @@ use serde::Serialize;
 
 use crate::pairs::Spread;
 
-/// One figure and whether it keeps its budget; a figure without a budget is always `ok`.
+/// The median of what was measured, its quartiles, and whether it keeps its budget; without one it is `ok`.
 #[derive(Serialize)]
 struct Figure<'a> {
     bench: &'a str,
     metric: &'a str,
     value: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quartiles: Option<[f64; 2]>,
+    quartiles: [f64; 2],
     budget: Option<f64>,
     ok: bool,
 }
@@ -28,30 +27,25 @@ impl Report {
         Self { bench, fell_short: false }
     }
 
-    /// A figure to look at.
-    pub(crate) fn figure(&mut self, metric: &str, value: f64) {
-        self.print(metric, value, None, None, true);
-    }
-
-    /// A figure to look at, with its spread.
+    /// A figure to look at: it has no budget.
     pub(crate) fn spread(&mut self, metric: &str, spread: Spread) {
-        self.print(metric, spread.median, Some(spread), None, true);
+        self.print(metric, spread, None, true);
     }
 
     /// A figure that should be at least this. The machine is shared, so it is red only when the
     /// better quartile misses too.
     pub(crate) fn at_least(&mut self, metric: &str, spread: Spread, budget: f64) {
-        self.print(metric, spread.median, Some(spread), Some(budget), spread.upper >= budget);
+        self.print(metric, spread, Some(budget), spread.upper >= budget);
     }
 
     pub(crate) fn is_within_budget(&self) -> bool {
         !self.fell_short
     }
 
-    fn print(&mut self, metric: &str, value: f64, spread: Option<Spread>, budget: Option<f64>, ok: bool) {
+    fn print(&mut self, metric: &str, spread: Spread, budget: Option<f64>, ok: bool) {
         self.fell_short |= !ok;
-        let quartiles = spread.map(|spread| [rounded(spread.lower), rounded(spread.upper)]);
-        let figure = Figure { bench: self.bench, metric, value: rounded(value), quartiles, budget, ok };
+        let (value, quartiles) = (rounded(spread.median), [rounded(spread.lower), rounded(spread.upper)]);
+        let figure = Figure { bench: self.bench, metric, value, quartiles, budget, ok };
         println!("{}", serde_json::to_string(&figure).expect("a figure holds only numbers and text"));
     }
 }
@@ -79,7 +73,7 @@ mod tests {
         report.at_least("noisy", spread(0.6, 0.7, 0.8), 0.8);
         assert!(report.is_within_budget());
         report.at_least("short", spread(0.6, 0.7, 0.79), 0.8);
-        report.figure("anything", 0.0);
+        report.spread("anything", spread(0.0, 0.0, 0.0));
         assert!(!report.is_within_budget());
     }
 
