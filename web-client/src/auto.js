@@ -15,13 +15,19 @@ import { connect } from "./session.js";
 import { toasts } from "./toasts.js";
 
 /** @typedef {import("./actions.js").Refusal} Refusal */
-/** @typedef {import("./environment.js").ConnectOptions} ConnectOptions */
+/** @typedef {import("./bar.js").Connected} Connected */
+/** @typedef {import("./bind.js").App} App */
 
 export * from "./index.js";
 
-/** @param {ConnectOptions} [options] */
-export function start(options) {
-  const app = connect(options);
+/**
+ * Shows a session on this page: what the script does by itself, for those who connect in their own way.
+ *
+ * @template {App & Connected} Session
+ * @param {Session} app
+ * @returns {Session}
+ */
+export function start(app) {
   const stack = toasts(app);
   bar(app);
   app.addEventListener("navigate", (event) => follow(/** @type {CustomEvent} */ (event).detail.url));
@@ -30,7 +36,7 @@ export function start(options) {
     const here = sameOrigin(url);
     if (here) h("a", { href: here, download: name }).click();
   });
-  addEventListener("w-refused", (event) => {
+  window.addEventListener("w-refused", (event) => {
     const { code, text, action } = /** @type {CustomEvent<Refusal>} */ (event).detail;
     // Whoever shows it beside the control prevents the default; what ended with its session the bar has told.
     if (event.defaultPrevented || TOLD.has(code)) return;
@@ -61,4 +67,4 @@ function sameOrigin(url) {
 const TOLD = new Set(["session_gone", "outcome_unknown", "closed", "taken_over"]);
 
 /** The session of this page; undefined with `?manual`. */
-export const app = new URL(import.meta.url).searchParams.has("manual") ? undefined : start();
+export const app = new URL(import.meta.url).searchParams.has("manual") ? undefined : start(connect());

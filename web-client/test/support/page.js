@@ -8,14 +8,14 @@ import { Window } from "happy-dom";
 
 import { apply } from "../../src/patch.js";
 
-// What node's own EventTarget takes; the window's comes in its place.
-const { CustomEvent } = globalThis;
-
+// All that the client takes from the window; a session's events are then of the same kind as the page's.
+const WINDOW = [
+  "document", "location", "EventTarget", "Event", "CustomEvent", "HTMLElement", "customElements", "CSSStyleSheet",
+  "requestAnimationFrame",
+];
 const window = new Window({ url: "http://localhost/" });
 Object.assign(globalThis, { window });
-for (const name of ["document", "Event", "CustomEvent", "HTMLElement", "customElements", "CSSStyleSheet", "location"]) {
-  globalThis[name] = window[name];
-}
+for (const name of WINDOW) globalThis[name] = window[name];
 
 // The custom elements extend what HTMLElement is when they are loaded.
 const { bind } = await import("../../src/bind.js");
