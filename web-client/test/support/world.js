@@ -17,6 +17,8 @@ export class World {
   sockets = [];
   /** @type {Error[]} what no promise carried */
   errors = [];
+  /** @type {object[]} the details of every `fresh` */
+  fresh = [];
 
   /** @param {object} [options] as `connect` takes them */
   async connect(options = {}) {
@@ -40,6 +42,7 @@ export class World {
       ...options,
     });
     app.addEventListener("error", ({ detail }) => this.errors.push(detail));
+    app.addEventListener("fresh", ({ detail }) => this.fresh.push(detail));
     await settled();
     return app;
   }
