@@ -13,7 +13,7 @@ use std::{fmt, io, thread};
 use crate::clock::{Clock, SystemClock};
 use crate::guard::lock;
 use crate::job::{Core, Job, JobHandle, Spec};
-use crate::life::{Effect, Event};
+use crate::life::{Effect, Event, Life};
 use crate::priority;
 use crate::queue::{Full, Limits, Queue};
 use crate::report::{End, Report, Sink};
@@ -160,7 +160,7 @@ impl Pool {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let state = lock(&self.shared.state);
-        let stuck = state.running.iter().filter(|task| task.core().life.now().is_over()).count();
+        let stuck = state.running.iter().filter(|task| task.core().life.now() == Life::Abandoned).count();
         Stats { queued: state.queue.len(), running: state.running.len(), stuck }
     }
 
