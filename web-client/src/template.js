@@ -192,7 +192,8 @@ class Compiler {
     const value = element.getAttribute(name) ?? "";
     this.try(element, name, value, () => {
       const content = /** @type {HTMLTemplateElement} */ (element).content;
-      const root = content.firstElementChild?.cloneNode(true);
+      // In SVG a template is an element like others, without content.
+      const root = content?.firstElementChild?.cloneNode(true);
       if (!root || !isElement(root) || content.childElementCount !== 1 || root.localName === "template") {
         throw new BindError("one_root", "a template holds exactly one element, which is no template itself");
       }
@@ -318,7 +319,8 @@ function camel(name) {
 function refuseElement(element, word) {
   const name = element.localName;
   if (!REFUSED_ELEMENTS.has(name) || PLAIN.has(word)) return;
-  if (name === "iframe" && !element.hasAttribute("src")) return;
+  // A frame without an address is an empty page; one that would be given its address from data is none.
+  if (name === "iframe" && !element.hasAttribute("src") && word !== "attr" && word !== "prop") return;
   throw new BindError("refused_element", `<${name}> can run script or redirect the page; data never reaches it`);
 }
 

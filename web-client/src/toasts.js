@@ -150,10 +150,9 @@ export class Toasts extends Base {
       const target = next ? next.card.querySelector("button") : this.#before;
       /** @type {HTMLElement | null} */ (target)?.focus();
     }
-    if (!this.#toasts.length) {
-      this.#hold(false);
-      if (this.popover) this.hidePopover?.();
-    }
+    // No event tells that the pointer is no longer on what was under it; if another card is there now, one does.
+    this.#hold(this.#list.matches(":focus-within"));
+    if (!this.#toasts.length && this.popover) this.hidePopover?.();
   }
 
   /** @param {FocusEvent} event */

@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { page } from "./support/page.js";
+import { FakeApp, bind, page } from "./support/page.js";
 
 const LIST = `<ul><template w-each="row of rows" w-key="row.id"><li w-text="row.name"></li></template></ul>`;
 
@@ -207,6 +207,8 @@ test("what could run script is refused when it is bound", () => {
     [`<p w-prop:onclick="a">`, "refused_attribute"],
     [`<script w-text="a" type="x"></script>`, "refused_element"],
     [`<iframe src="/x" w-attr:src="a"></iframe>`, "refused_element"],
+    [`<iframe w-attr:src="a"></iframe>`, "refused_element"],
+    [`<svg><animate w-attr:to="a"></animate></svg>`, "refused_element"],
     [`<object w-attr:data="a"></object>`, "refused_element"],
     [`<embed w-attr:src="a">`, "refused_element"],
   ];
@@ -240,6 +242,8 @@ test("a mistake in the page is told when it is bound, with the fix, and the rest
     [`<p w-each="x of a">`, "template_only", /<template>/],
     [`<template w-each="x of a"><p></p><p></p></template>`, "one_root", /exactly one/],
     [`<template w-if="a"></template>`, "one_root", /exactly one/],
+    [`<svg><template w-if="a"><g></g></template></svg>`, "one_root", /exactly one/],
+    [`<iframe w-show="a" w-prop:src="a"></iframe>`, "refused_element", /redirect/],
     [`<p w-text="aa"></p>`, "unknown_name", /did you mean 'a'/],
     [`<p w-text="a | dat"></p>`, "unknown_format", /'date'/],
     [`<template w-each="x of a"><p></p></template>`, "not_a_list", /number/],
@@ -257,6 +261,15 @@ test("two rows with one key are told once and both shown", () => {
   p.app.snapshot({ rows: rows("a", "a", "b") });
   p.app.snapshot({ rows: rows("b", "a", "a") });
   assert.deepEqual([p.texts("li"), p.codes()], [["b", "a", "a"], ["duplicate_key"]]);
+});
+
+test("a tree bound inside of another one keeps its events to itself", () => {
+  const p = page(`<div w-ignore><b w-on:click="inner"></b></div><i w-on:click="outer"></i>`, { state: {} });
+  const inner = new FakeApp();
+  bind(p.$("div").firstChild, inner);
+  p.$("b").dispatchEvent(new Event("click", { bubbles: true }));
+  p.$("i").dispatchEvent(new Event("click", { bubbles: true }));
+  assert.deepEqual([p.app.sent.map(({ name }) => name), inner.sent.map(({ name }) => name)], [["outer"], ["inner"]]);
 });
 
 test("w-ignore keeps its part of the page out", () => {

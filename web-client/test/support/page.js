@@ -18,7 +18,7 @@ Object.assign(globalThis, { window });
 for (const name of WINDOW) globalThis[name] = window[name];
 
 // The custom elements extend what HTMLElement is when they are loaded.
-const { bind } = await import("../../src/bind.js");
+export const { bind } = await import("../../src/bind.js");
 
 /** A session whose document changes when the test says so, and which remembers what it was asked. */
 export class FakeApp extends EventTarget {
