@@ -14,6 +14,8 @@ mod event;
 mod guard;
 mod job;
 mod session;
+mod talk;
+mod telling;
 mod turn;
 
 pub use app::{App, Fault, Mode};

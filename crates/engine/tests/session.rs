@@ -346,7 +346,8 @@ fn a_return_within_the_ring_is_a_replay_and_one_fresh_delta() {
 /// [RESUME-1] [OUTCOME-2]
 #[test]
 fn a_return_from_elsewhere_is_a_snapshot_with_the_outcomes_and_events_again() {
-    for elsewhere in [json!({ "epoch": EPOCH, "n": 99 }), json!({ "epoch": 3, "n": 2 }), json!({ "epoch": 9, "n": 1 })] {
+    for elsewhere in [json!({ "epoch": EPOCH, "n": 99 }), json!({ "epoch": 3, "n": 2 }), json!({ "epoch": 9, "n": 1 })]
+    {
         let mut bench = connected();
         bench.say(1, &json!(["a", 1, "reply", 8]));
         bench.say(1, &json!(["a", 2, "must", 1]));

@@ -1,0 +1,279 @@
+//! What clients say to a session: hello, actions, acks, and the ends of their connections.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use windlass_protocol::frame;
+use windlass_protocol::limits::CLIENTS_MAX;
+use windlass_protocol::{
+    Action, ClientId, ClientMessage, Close, CloseCode, EventId, FrameNumber, Hello, JobId, Secret, Seq, Token,
+};
+
+use crate::client::{Arrival, Attachment, Client, Contender, content_hash};
+use crate::session::Unkept;
+use crate::{App, ConnectionId, Fault, Output, Session, Time};
+
+impl<A: App> Session<A> {
+    pub(crate) fn hello(&mut self, connection: ConnectionId, hello: Hello, secret: Secret, now: Time) {
+        let Some(at) = self.clients.iter().position(|client| client.id == hello.client) else {
+            self.admit(connection, &hello, secret, now);
+            return;
+        };
+        let client = &mut self.clients[at];
+        match &client.connection {
+            Some(held) if held.instance != hello.instance => {
+                self.outputs.push(Output::Send(held.id, Bytes::from_static(frame::ASK.as_bytes())));
+                let deadline = now + TAKEOVER_ANSWER;
+                let contender = Contender { connection, hello, deadline };
+                if let Some(earlier) = client.contender.replace(contender) {
+                    self.outputs.push(Output::Close(earlier.connection, CloseCode::InUse.into()));
+                }
+            }
+            _ => self.attach(at, connection, &hello, None),
+        }
+    }
+
+    /// Makes room for a new client.
+    pub(crate) fn admit(&mut self, connection: ConnectionId, hello: &Hello, secret: Secret, now: Time) {
+        if self.clients.len() >= CLIENTS_MAX {
+            let idle = self.clients.iter().enumerate().filter(|(_, client)| client.connection.is_none());
+            let Some((at, _)) = idle.min_by_key(|(_, client)| client.detached_at) else {
+                let close = Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) };
+                self.outputs.push(Output::Close(connection, close));
+                return;
+            };
+            self.clients.remove(at);
+        }
+        self.clients.push(Client::new(hello.client, secret, now));
+        self.attach(self.clients.len() - 1, connection, hello, Some(secret));
+    }
+
+    /// Welcomes a connection as the client's only one.
+    pub(crate) fn attach(&mut self, at: usize, connection: ConnectionId, hello: &Hello, new: Option<Secret>) {
+        let options = self.options;
+        let client = &mut self.clients[at];
+        if let Some(old) = client.connection.take() {
+            self.outputs.push(Output::Close(old.id, CloseCode::TakenOver.into()));
+        }
+        let same = new.is_none() && hello.epoch == options.epoch;
+        let replay = if same { client.resume(hello.n) } else { None };
+        let mut attachment = Attachment::new(connection, hello.instance.clone());
+        // What was replayed has to leave before anything is diffed.
+        attachment.ready = replay.as_ref().is_none_or(Vec::is_empty);
+        let welcome = frame::Welcome {
+            session: options.id,
+            client: client.id,
+            epoch: options.epoch,
+            ack: client.actions.last,
+            saved: None,
+            resumed: replay.is_some(),
+            token: new.map(|secret| Token { session: options.id, secret }),
+            message_bytes_max: options.message_bytes_max,
+        };
+        let mut out = Vec::with_capacity(256);
+        welcome.write(&mut out);
+        self.outputs.push(Output::Send(connection, out.into()));
+        match replay {
+            Some(frames) => {
+                self.outputs.extend(frames.into_iter().map(|frame| Output::Send(connection, frame)));
+            }
+            None => client.rewind(hello.event, hello.seq),
+        }
+        client.connection = Some(attachment);
+    }
+
+    pub(crate) fn lost(&mut self, connection: ConnectionId, now: Time) {
+        for at in 0..self.clients.len() {
+            let client = &mut self.clients[at];
+            if client.contender.as_ref().is_some_and(|contender| contender.connection == connection) {
+                client.contender = None;
+            }
+            if client.connection.as_ref().is_some_and(|held| held.id == connection) {
+                client.connection = None;
+                client.detached_at = now;
+                if let Some(contender) = client.contender.take() {
+                    self.attach(at, contender.connection, &contender.hello, None);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn timer(&mut self, now: Time) {
+        for at in 0..self.clients.len() {
+            let client = &mut self.clients[at];
+            if client.contender.as_ref().is_some_and(|contender| contender.deadline <= now)
+                && let Some(contender) = client.contender.take()
+            {
+                self.attach(at, contender.connection, &contender.hello, None);
+                continue;
+            }
+            let Some(held) = &mut client.connection else { continue };
+            let Some(since) = held.full_since else { continue };
+            if now.since(since) >= WINDOW_PATIENCE * 2 {
+                self.outputs.push(Output::Close(held.id, CloseCode::Silent.into()));
+                held.full_since = None;
+            } else if now.since(since) >= WINDOW_PATIENCE && !held.asked {
+                held.asked = true;
+                self.outputs.push(Output::Send(held.id, Bytes::from_static(frame::ASK.as_bytes())));
+            }
+        }
+    }
+
+    // What clients say.
+
+    pub(crate) fn message(&mut self, app: &A, connection: ConnectionId, message: ClientMessage<'_>) {
+        let Some(at) =
+            self.clients.iter().position(|client| client.connection.as_ref().is_some_and(|held| held.id == connection))
+        else {
+            return;
+        };
+        match message {
+            ClientMessage::Action(action) => self.action(app, at, connection, &action),
+            ClientMessage::Void(seq) => self.void(at, connection, seq),
+            ClientMessage::Ack(n) => self.acknowledge(at, connection, n),
+            ClientMessage::Refetch => {
+                // Everything answered so far stays answered; events are told apart by their ids.
+                self.clients[at].rewind(EventId::default(), Seq(0));
+            }
+            ClientMessage::Ping => {
+                self.outputs.push(Output::Send(connection, Bytes::from_static(frame::PONG.as_bytes())));
+            }
+            ClientMessage::Unknown(tag) => {
+                let mut out = Vec::new();
+                frame::unknown(&mut out, &tag);
+                self.outputs.push(Output::Send(connection, out.into()));
+            }
+            _ => self.outputs.push(Output::Close(connection, CloseCode::BadMessage.into())),
+        }
+    }
+
+    pub(crate) fn acknowledge(&mut self, at: usize, connection: ConnectionId, n: FrameNumber) {
+        let client = &mut self.clients[at];
+        if !client.acknowledge(n) {
+            self.outputs.push(Output::Close(connection, CloseCode::BadMessage.into()));
+            return;
+        }
+        if let Some(frame) = client.stream.release() {
+            self.outputs.push(Output::Send(connection, frame));
+            if let Some(held) = &mut client.connection {
+                held.ready = false;
+            }
+        }
+        // The page that was asked lives.
+        if let Some(contender) = client.contender.take() {
+            self.outputs.push(Output::Close(contender.connection, CloseCode::InUse.into()));
+        }
+    }
+
+    pub(crate) fn void(&mut self, at: usize, connection: ConnectionId, seq: Seq) {
+        if let Some(Arrival::Next) = self.arrive(at, connection, seq, None) {
+            self.consume(at, seq, content_hash(self.options.hash_key, "", ""));
+            let body = frame::outcome_body("refused", "not_kept", "the page did not keep what this action said");
+            self.clients[at].actions.store(seq, body);
+        }
+    }
+
+    pub(crate) fn action(&mut self, app: &A, at: usize, connection: ConnectionId, action: &Action<'_>) {
+        let content = content_hash(self.options.hash_key, &action.name, action.payload.get());
+        match self.arrive(at, connection, action.seq, Some(content)) {
+            Some(Arrival::Next) => {}
+            Some(Arrival::Reused) => {
+                let text = format!("number {} was used for another action", action.seq);
+                self.clients[at].actions.store(action.seq, frame::outcome_body("refused", "seq_reused", &text));
+                return;
+            }
+            _ => return,
+        }
+        let client = self.clients[at].id;
+        match self.run(app, client, action) {
+            Ok(reply) => {
+                self.consume(at, action.seq, content);
+                if let Some(reply) = reply {
+                    self.clients[at].actions.store(action.seq, format!("\"applied\",{reply}"));
+                }
+            }
+            Err(Unkept::Fault(fault)) => {
+                self.consume(at, action.seq, content);
+                let kind = if fault.refused { "refused" } else { "failed" };
+                self.clients[at].actions.store(action.seq, frame::outcome_body(kind, &fault.code, &fault.text));
+            }
+            Err(Unkept::Later(retry_after)) => {
+                let mut out = Vec::new();
+                frame::later(&mut out, action.seq, "draining", "the server is going down", retry_after);
+                self.outputs.push(Output::Send(connection, out.into()));
+                if let Some(held) = &mut self.clients[at].connection {
+                    held.held_from = Some(action.seq);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn run(&mut self, app: &A, client: ClientId, action: &Action<'_>) -> Result<Option<String>, Unkept> {
+        let origin = Some((client, action.seq));
+        if action.name == CANCEL {
+            let job: Option<JobId> =
+                serde_json::from_str::<String>(action.payload.get()).ok().and_then(|id| id.parse().ok());
+            let Some(job) = job else {
+                return Err(Unkept::Fault(Fault::refused("bad_payload", "$cancel takes the id of a job")));
+            };
+            if self.jobs.unfinished(job).is_none() {
+                return Err(Unkept::Fault(Fault::refused("gone", format!("no job \"{job}\""))));
+            }
+            self.batch.effects.push(Output::Cancel(job));
+            return Ok(None);
+        }
+        let Some((found, mode)) = app.action(&action.name) else {
+            return Err(Unkept::Fault(Fault::refused("unknown_action", format!("no action \"{}\"", action.name))));
+        };
+        self.used = true;
+        self.transact(app, mode, origin, |app, state, turn| app.dispatch(found, state, turn, action.payload))
+    }
+
+    /// What to do with a seq; answers or closes for all but the next one and a reused one.
+    pub(crate) fn arrive(
+        &mut self,
+        at: usize,
+        connection: ConnectionId,
+        seq: Seq,
+        content: Option<u64>,
+    ) -> Option<Arrival> {
+        let client = &mut self.clients[at];
+        if client.connection.as_ref().is_some_and(|held| held.held_from.is_some_and(|from| seq >= from)) {
+            return None;
+        }
+        let arrival = client.actions.arrival(seq, content);
+        match arrival {
+            Arrival::Again => client.actions.answer_again(seq),
+            Arrival::Gap => self.outputs.push(Output::Close(connection, CloseCode::SequenceGap.into())),
+            Arrival::Next | Arrival::Reused => {}
+        }
+        Some(arrival)
+    }
+
+    pub(crate) fn consume(&mut self, at: usize, seq: Seq, content: u64) {
+        let client = &mut self.clients[at];
+        client.actions.consume(content);
+        if !self.batch.consumed.iter().any(|(known, _)| *known == client.id) {
+            self.batch.consumed.push((client.id, seq));
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let asked = self.connection.as_ref().and_then(|held| {
+            let patience = if held.asked { WINDOW_PATIENCE * 2 } else { WINDOW_PATIENCE };
+            held.full_since.map(|since| since + patience)
+        });
+        let contender = self.contender.as_ref().map(|contender| contender.deadline);
+        asked.into_iter().chain(contender).min()
+    }
+}
+
+const CANCEL: &str = "$cancel";
+/// Longer than a page needs to answer, shorter than a person waits for a second tab.
+const TAKEOVER_ANSWER: Duration = Duration::from_secs(1);
+/// How long a window may be full before the client is asked, and again before it is given up.
+const WINDOW_PATIENCE: Duration = Duration::from_secs(15);
+/// When a client may come back that found no room.
+const BUSY_RETRY: Duration = Duration::from_secs(5);

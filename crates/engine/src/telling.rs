@@ -1,0 +1,196 @@
+//! What a session tells its clients: one walk of the view a turn, at most one frame a client.
+
+use bytes::Bytes;
+use windlass_protocol::frame::{self, Extras};
+use windlass_protocol::{EventId, FrameNumber, Seq};
+
+use crate::guard::bury;
+use crate::{App, Fault, Output, Scratch, Session, Time, guard};
+
+impl<A: App> Session<A> {
+    /// Ends the turn: one walk if somebody can be told, at most one frame a client, and what was staged.
+    pub fn flush(&mut self, app: &A, scratch: &mut Scratch, now: Time) {
+        let told = self.dirty || self.jobs.dirty;
+        let walked = told && self.clients.iter().any(|client| client.takes());
+        if walked && let Err(fault) = self.walk(app, &mut scratch.ops) {
+            self.outputs.push(Output::Fault(fault));
+        }
+        self.commit();
+        for at in 0..self.clients.len() {
+            self.tell(app, at, scratch, now);
+        }
+        scratch.trim();
+    }
+
+    /// Writes what changed since the last walk.
+    pub(crate) fn walk(&mut self, app: &A, ops: &mut Vec<u8>) -> Result<(), Fault> {
+        // Read as soon as the walk begins: whatever it meets, the shadow is what counts afterwards.
+        let dirty = std::mem::take(&mut self.dirty);
+        if dirty && let Err(fault) = self.diff(app, ops) {
+            ops.clear();
+            let Some(before) = self.batch.before.take().filter(|_| !self.batch.in_place) else {
+                self.shadow.void();
+                return Err(fault);
+            };
+            bury(std::mem::replace(&mut self.state, before));
+            self.take_back(&fault);
+            if let Err(second) = self.diff(app, ops) {
+                ops.clear();
+                self.shadow.void();
+                return Err(second);
+            }
+            return Err(fault);
+        }
+        if self.jobs.dirty && !self.jobs_shadow.is_void() {
+            let before = ops.len();
+            if before > 0 {
+                ops.push(b',');
+            }
+            let written = ops.len();
+            self.jobs_shadow.diff(&self.jobs.shown(), ops).expect("the job table serialises");
+            if ops.len() == written {
+                ops.truncate(before);
+            }
+        }
+        self.jobs.dirty = false;
+        if ops.starts_with(b"[0,") {
+            // The whole root is shorter: it has no `$jobs`, so a snapshot it is.
+            ops.clear();
+            self.clients.iter_mut().for_each(|client| client.stream.forget());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn diff(&mut self, app: &A, ops: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.shadow.is_void() {
+            // Nobody holds what it would be compared with.
+            self.clients.iter_mut().for_each(|client| client.stream.forget());
+            return Ok(());
+        }
+        match guard(|| app.diff(&self.state, &mut self.shadow, ops)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Fault::failed(UNSERIALISABLE, error.to_string())),
+            Err(panic) => {
+                self.shadow.void();
+                Err(Fault::failed(UNSERIALISABLE, panic))
+            }
+        }
+    }
+
+    /// Answers every action of the turn with a failure and drops what it staged.
+    pub(crate) fn take_back(&mut self, fault: &Fault) {
+        let body = frame::outcome_body("failed", UNSERIALISABLE, "the state after this action cannot be shown");
+        for (client, first) in std::mem::take(&mut self.batch.consumed) {
+            if let Some(client) = self.clients.iter_mut().find(|known| known.id == client) {
+                client.actions.replace_from(first, &body);
+            }
+        }
+        debug_assert_eq!(fault.code, UNSERIALISABLE);
+        let batch = std::mem::take(&mut self.batch);
+        for start in &batch.starts {
+            self.jobs.remove(start.id);
+        }
+    }
+
+    /// Lets go what the turn staged.
+    pub(crate) fn commit(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        if let Some(before) = batch.before {
+            bury(before);
+        }
+        for (to, class, body) in batch.events {
+            self.last_event += 1;
+            let id = EventId { epoch: self.options.epoch, n: self.last_event };
+            for client in self.clients.iter_mut().filter(|client| to.is_none_or(|to| to == client.id)) {
+                client.events.push(id, class.clone(), body.clone());
+            }
+        }
+        self.used |= !batch.starts.is_empty();
+        self.outputs.extend(batch.starts.into_iter().map(Output::Start));
+        self.outputs.extend(batch.effects);
+    }
+
+    /// Sends a client what it has to be told, if it can be.
+    pub(crate) fn tell(&mut self, app: &A, at: usize, scratch: &mut Scratch, now: Time) {
+        let client = &mut self.clients[at];
+        let takes = client.takes();
+        let unseen = !takes && (self.dirty || self.jobs.dirty);
+        let owed = client.stream.stale || !client.stream.pending.is_empty() || client.owes();
+        if !unseen && !owed && scratch.ops.is_empty() {
+            return;
+        }
+        if !takes {
+            client.stream.keep(&scratch.ops);
+            if let Some(held) = &mut client.connection
+                && held.ready
+            {
+                held.full_since.get_or_insert(now);
+            }
+            return;
+        }
+        let (n, ack, waits) = (client.stream.n.next(), client.actions.last, client.stream.awaits_snapshot);
+        if client.stream.stale {
+            // Others have been told everything by the walk of this very turn, so the tape may be made anew.
+            match self.snapshot(app, n, ack, &mut scratch.frame) {
+                Ok(()) => {
+                    let stream = &mut self.clients[at].stream;
+                    (stream.stale, stream.awaits_snapshot) = (false, false);
+                }
+                Err(fault) => {
+                    self.outputs.push(Output::Fault(fault));
+                    if waits || !self.clients[at].owes() {
+                        return;
+                    }
+                    // Outcomes and events go all the same; the document follows when it can be shown.
+                    frame::delta(&mut scratch.frame, n, ack);
+                    frame::delta_ops_end(&mut scratch.frame);
+                }
+            }
+        } else {
+            frame::delta(&mut scratch.frame, n, ack);
+            scratch.frame.extend_from_slice(&client.stream.pending);
+            if !client.stream.pending.is_empty() && !scratch.ops.is_empty() {
+                scratch.frame.push(b',');
+            }
+            client.stream.pending = Vec::new();
+            scratch.frame.extend_from_slice(&scratch.ops);
+            frame::delta_ops_end(&mut scratch.frame);
+        }
+        let client = &mut self.clients[at];
+        let mut extras = Extras::new(&mut scratch.frame);
+        client.actions.write_unsent(n, &mut extras);
+        client.events.write_unsent(n, &mut extras);
+        extras.end();
+        let frame = Bytes::copy_from_slice(&scratch.frame);
+        scratch.frame.clear();
+        if let (Some(frame), Some(held)) = (client.stream.push(frame), &mut client.connection) {
+            held.ready = false;
+            self.outputs.push(Output::Send(held.id, frame));
+        }
+    }
+
+    /// Writes a snapshot frame up to its document, and makes the shadows hold it.
+    pub(crate) fn snapshot(&mut self, app: &A, n: FrameNumber, ack: Seq, out: &mut Vec<u8>) -> Result<(), Fault> {
+        frame::snapshot(out, n, ack);
+        let written = match guard(|| app.snapshot(&self.state, &mut self.shadow, out)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(panic) => Err(panic),
+        };
+        if let Err(text) = written {
+            out.clear();
+            self.shadow.void();
+            return Err(Fault::failed(UNSERIALISABLE, text));
+        }
+        let brace = out.pop();
+        debug_assert_eq!(brace, Some(b'}'), "the view is an object");
+        out.extend_from_slice(if out.last() == Some(&b'{') { b"\"$jobs\":" } else { b",\"$jobs\":" });
+        self.jobs_shadow.snapshot(&self.jobs.shown(), out).expect("the job table serialises");
+        out.push(b'}');
+        self.dirty = false;
+        self.jobs.dirty = false;
+        Ok(())
+    }
+}
+
+const UNSERIALISABLE: &str = "state_unserialisable";
