@@ -255,9 +255,24 @@ mod tests {
     #[test]
     fn what_is_no_message_is_refused_with_its_place_and_not_its_content() {
         for text in [
-            "", "null", "{}", "[]", "[1]", r#"["a"]"#, r#"["a",0,"x"]"#, r#"["a",-1,"x"]"#, r#"["a",1.5,"x"]"#,
-            r#"["a","1","x"]"#, r#"["a",9007199254740992,"x"]"#, r#"["a",1,2]"#, r#"["a",1,"x",]"#, r#"["k"]"#,
-            r#"["k",null]"#, r#"["h",{}]"#, r#"["h",{"client":"zz","instance":""}]"#, r#"["p"] x"#,
+            "",
+            "null",
+            "{}",
+            "[]",
+            "[1]",
+            r#"["a"]"#,
+            r#"["a",0,"x"]"#,
+            r#"["a",-1,"x"]"#,
+            r#"["a",1.5,"x"]"#,
+            r#"["a","1","x"]"#,
+            r#"["a",9007199254740992,"x"]"#,
+            r#"["a",1,2]"#,
+            r#"["a",1,"x",]"#,
+            r#"["k"]"#,
+            r#"["k",null]"#,
+            r#"["h",{}]"#,
+            r#"["h",{"client":"zz","instance":""}]"#,
+            r#"["p"] x"#,
         ] {
             let error = ClientMessage::decode(text).unwrap_err();
             assert!(matches!(error, DecodeError::Malformed { .. }), "{text}: {error:?}");
