@@ -22,9 +22,12 @@ fn protocol_sync_and_engine_read_no_clock_randomness_environment_file_or_socket(
 #[test]
 fn every_channel_has_a_bound() {
     let files = files::all();
-    // This file holds the planted violations and the words of the rule.
-    let sources = files.iter().filter(|file| file.is_rust() && !file.path.ends_with("nevers.rs"));
-    let complaints = sources.flat_map(|file| each_line(file, &code::of_rust(&file.text), unbounded));
+    // A test may collect what it sees in a channel without a bound: it ends, and so does the channel.
+    let sources = files.iter().filter(|file| file.is_rust() && !is_test(file));
+    let complaints = sources.flat_map(|file| {
+        let code = code::of_rust(&file.text[..code::tests_at(&file.text)]);
+        each_line(file, &code, unbounded)
+    });
     hold("never 4: a queue is never unbounded:", complaints.collect());
 }
 
@@ -40,7 +43,8 @@ fn the_web_client_never_evaluates_text_nor_writes_html_from_data() {
 #[test]
 fn tests_bind_no_fixed_port_ignore_nothing_and_never_sleep_to_hope() {
     let files = files::all();
-    let complaints = files.iter().flat_map(|file| {
+    // This file holds the planted violations.
+    let complaints = files.iter().filter(|file| !file.path.ends_with("nevers.rs")).flat_map(|file| {
         let text = match file {
             file if file.is_rust() => &file.text[if is_test(file) { 0 } else { code::tests_at(&file.text) }..],
             file if file.is_javascript() && is_test(file) => &file.text[..],
@@ -52,9 +56,7 @@ fn tests_bind_no_fixed_port_ignore_nothing_and_never_sleep_to_hope() {
 }
 
 fn is_test(file: &File) -> bool {
-    // This file holds the planted violations.
-    (file.is_in("tests") || file.path.contains("/test/") || file.path.contains("/tests/"))
-        && !file.path.ends_with("nevers.rs")
+    file.is_in("tests") || file.path.contains("/test/") || file.path.contains("/tests/")
 }
 
 /// Complaints about single lines, with their place.
