@@ -1,5 +1,7 @@
 //! The session core, one rule at a time: what clients say in, what they get out.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

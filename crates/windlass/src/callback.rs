@@ -132,9 +132,12 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
     }
 }
 
+/// Submits a job for an owner.
+type Submit<S> = Box<dyn FnOnce(&Pool, u64, Arc<dyn Reporter<S>>) -> Result<JobHandle, SubmitError> + Send>;
+
 /// What the engine carries from a turn to the pool without looking inside.
 pub(crate) struct JobWork<S: State> {
-    pub(crate) submit: Box<dyn FnOnce(&Pool, u64, Arc<dyn Reporter<S>>) -> Result<JobHandle, SubmitError> + Send>,
+    pub(crate) submit: Submit<S>,
 }
 
 /// Where a job's reports go: its session's inbox.

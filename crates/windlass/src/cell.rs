@@ -43,6 +43,8 @@ struct Core<S: State> {
     session: Session<Program<S>>,
     outlets: Vec<Arc<Outlet>>,
     jobs: HashMap<JobId, JobHandle>,
+    /// The connection whose task works now; it looks into its outlet by itself.
+    worker: Option<ConnectionId>,
     /// No hello is taken any more: the session is out of the registry.
     gone: bool,
     /// A turn panicked outside user code; nothing of the session can be trusted.
@@ -59,7 +61,14 @@ impl<S: State> Cell<S> {
             news: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             detached_at: AtomicU64::new(micros(hub.now())),
-            core: Mutex::new(Core { session, outlets: Vec::new(), jobs: HashMap::new(), gone: false, failed: false }),
+            core: Mutex::new(Core {
+                session,
+                outlets: Vec::new(),
+                jobs: HashMap::new(),
+                worker: None,
+                gone: false,
+                failed: false,
+            }),
             hub,
         }
     }
@@ -87,13 +96,14 @@ impl<S: State> Cell<S> {
     pub(crate) fn hello(self: &Arc<Self>, outlet: Arc<Outlet>, hello: Box<Hello>, secret: Secret) {
         self.detached_at.store(u64::MAX, Ordering::Release);
         lock(&self.inbox).outlets.push(Arc::clone(&outlet));
-        self.bring(Entry::Hello(outlet, hello, secret));
+        let worker = Some(outlet.id);
+        self.bring(Entry::Hello(outlet, hello, secret), worker);
     }
 
     /// Brings the messages of a connection; all of them are one turn when nobody else works.
     pub(crate) fn texts(self: &Arc<Self>, connection: ConnectionId, texts: &mut Vec<Utf8Bytes>) {
         if self.take() {
-            self.work(|core, now| {
+            self.work(Some(connection), |core, now| {
                 for text in texts.drain(..) {
                     core.text(&self.hub, connection, &text, now);
                 }
@@ -103,7 +113,7 @@ impl<S: State> Cell<S> {
         let mut inbox = lock(&self.inbox);
         texts.drain(..).for_each(|text| inbox.push(Entry::Text(connection, text)));
         drop(inbox);
-        self.run_if_free();
+        self.run_if_free(Some(connection));
     }
 
     /// The connection is over.
@@ -112,11 +122,11 @@ impl<S: State> Cell<S> {
         inbox.outlets.retain(|outlet| outlet.id != connection);
         inbox.push(Entry::Lost(connection));
         drop(inbox);
-        self.run_if_free();
+        self.run_if_free(None);
     }
 
-    pub(crate) fn timer(self: &Arc<Self>) {
-        self.bring(Entry::Timer);
+    pub(crate) fn timer(self: &Arc<Self>, connection: ConnectionId) {
+        self.bring(Entry::Timer, Some(connection));
     }
 
     pub(crate) fn drain(self: &Arc<Self>, retry_after: Duration) {
@@ -157,15 +167,15 @@ impl<S: State> Cell<S> {
         }
     }
 
-    fn bring(self: &Arc<Self>, entry: Entry<S>) {
+    fn bring(self: &Arc<Self>, entry: Entry<S>, worker: Option<ConnectionId>) {
         lock(&self.inbox).push(entry);
-        self.run_if_free();
+        self.run_if_free(worker);
     }
 
-    /// Runs the next turn unless somebody does: then it is theirs.
-    pub(crate) fn run_if_free(self: &Arc<Self>) {
+    /// Runs the next turn unless somebody does: then it is theirs. `worker` is the connection whose task this is.
+    pub(crate) fn run_if_free(self: &Arc<Self>, worker: Option<ConnectionId>) {
         if self.take() {
-            self.work(|_, _| {});
+            self.work(worker, |_, _| {});
         }
     }
 
@@ -174,19 +184,20 @@ impl<S: State> Cell<S> {
     }
 
     /// Turns, until nothing is left or it is another's task's turn. Holds the role.
-    fn work(self: &Arc<Self>, first: impl FnOnce(&mut Core<S>, Time)) {
+    fn work(self: &Arc<Self>, worker: Option<ConnectionId>, first: impl FnOnce(&mut Core<S>, Time)) {
         if self.slow.load(Ordering::Relaxed) && self.hub.can_block() {
-            tokio::task::block_in_place(|| self.turns(first));
+            tokio::task::block_in_place(|| self.turns(worker, first));
         } else {
-            self.turns(first);
+            self.turns(worker, first);
         }
     }
 
-    fn turns(self: &Arc<Self>, first: impl FnOnce(&mut Core<S>, Time)) {
+    fn turns(self: &Arc<Self>, worker: Option<ConnectionId>, first: impl FnOnce(&mut Core<S>, Time)) {
         let mut first = Some(first);
         for _ in 0..TURNS_MAX {
             let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 let mut core = lock(&self.core);
+                core.worker = worker;
                 self.turn(&mut core, first.take())
             }));
             let more = turn.unwrap_or_else(|_| {
@@ -235,7 +246,7 @@ impl<S: State> Cell<S> {
         self.carry_out(core);
         let deadline = core.session.deadline().map_or(u64::MAX, micros);
         if self.deadline.swap(deadline, Ordering::AcqRel) != deadline && deadline != u64::MAX {
-            core.outlets.iter().for_each(|outlet| outlet.waker.wake());
+            core.outlets.iter().for_each(|outlet| core.wake(outlet));
         }
         self.news.store(core.session.has_news() && !core.outlets.is_empty(), Ordering::Release);
         if !core.session.is_attached() && self.detached_at.load(Ordering::Acquire) == u64::MAX {
@@ -253,13 +264,13 @@ impl<S: State> Cell<S> {
                 Output::Send(to, frame) => {
                     if let Some(outlet) = core.outlet(to) {
                         outlet.push(frame);
-                        outlet.waker.wake();
+                        core.wake(outlet);
                     }
                 }
                 Output::Close(to, close) => {
                     if let Some(outlet) = core.outlet(to) {
                         outlet.close(close);
-                        outlet.waker.wake();
+                        core.wake(outlet);
                     }
                 }
                 Output::Start(start) => {
@@ -345,6 +356,13 @@ impl<S: State> Core<S> {
         self.outlets.iter().find(|outlet| outlet.id == id)
     }
 
+    /// Tells a connection's task to look into its outlet, unless it is the one that works.
+    fn wake(&self, outlet: &Outlet) {
+        if self.worker != Some(outlet.id) {
+            outlet.waker.wake();
+        }
+    }
+
     fn enter(&mut self, hub: &Hub<S>, entry: Entry<S>, now: Time) {
         let input = match entry {
             Entry::Hello(outlet, hello, secret) => {
@@ -352,7 +370,7 @@ impl<S: State> Core<S> {
                 if self.gone {
                     // Found just before it went; the page says hello again and begins afresh.
                     outlet.close(CloseCode::SessionFailed.into());
-                    outlet.waker.wake();
+                    self.wake(&outlet);
                     return;
                 }
                 self.outlets.push(outlet);
@@ -383,7 +401,6 @@ impl<S: State> Core<S> {
                 tracing::debug!(%error, "bad message");
                 if let Some(outlet) = self.outlet(connection) {
                     outlet.close(blame(&error));
-                    outlet.waker.wake();
                 }
             }
         }

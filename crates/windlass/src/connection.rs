@@ -124,7 +124,7 @@ impl<S: State> Connection<S> {
                 && cell.wants_turn()
                 && (!self.unflushed || !self.outlet.is_empty())
             {
-                cell.run_if_free();
+                cell.run_if_free(Some(self.outlet.id));
             }
             let read = self.read(task);
             if let Step::Over = self.timers(task) {
@@ -277,7 +277,7 @@ impl<S: State> Connection<S> {
             if let (Some(at), Some(cell)) = (engine, &self.cell)
                 && at <= now
             {
-                cell.timer();
+                cell.timer(self.outlet.id);
                 if cell.deadline().map(|at| self.hub.instant(at)) == engine {
                     // Another task is about to run it; this one asks again a little later.
                     self.due = self.due.min(now + TIMER_AGAIN);

@@ -99,7 +99,7 @@ impl<S: State> Hub<S> {
 
     /// A task that runs a session's turn when no connection's does.
     pub(crate) fn spawn_driver(&self, cell: Arc<Cell<S>>) {
-        self.tasks.spawn_on(async move { cell.run_if_free() }, &self.runtime);
+        self.tasks.spawn_on(async move { cell.run_if_free(None) }, &self.runtime);
     }
 
     pub(crate) fn find(&self, id: SessionId) -> Option<Arc<Cell<S>>> {

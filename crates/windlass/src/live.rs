@@ -66,7 +66,6 @@ impl<S: State> Live<S> {
     ///
     /// The client finds the socket beside its own file, so that nesting needs no setting. Origin is checked
     /// here; limits on connections and the `Host` check are your listener's.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -112,7 +111,7 @@ impl<S: State> Live<S> {
         }
         // The last turns: what the jobs reported reaches the pages before the close does.
         for cell in &cells {
-            cell.run_if_free();
+            cell.run_if_free(None);
             cell.close(hub::draining);
         }
         self.hub.closing.cancel();

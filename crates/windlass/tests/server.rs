@@ -1,5 +1,7 @@
 //! A real server on loopback and real sockets: what a client and a browser meet.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,19 +68,23 @@ fn tokens(_: &mut Demo, cx: &mut Cx<Demo>, many: u64) -> Result {
 
 fn forty(_: &mut Demo, cx: &mut Cx<Demo>, (): ()) -> Result {
     for _ in 0..40 {
-        cx.long_callback("one", |_| Ok(1)).on_status(|state, _, status| {
-            if let Status::Done(one) = status {
-                state.count += one;
-            }
-        }).start()?;
+        cx.long_callback("one", |_| Ok(1))
+            .on_status(|state, _, status| {
+                if let Status::Done(one) = status {
+                    state.count += one;
+                }
+            })
+            .start()?;
     }
     Ok(())
 }
 
 fn ticking(_: &mut Demo, cx: &mut Cx<Demo>, (): ()) -> Result {
-    cx.long_callback("ticking", |job| loop {
-        job.checkpoint()?;
-        std::thread::yield_now();
+    cx.long_callback("ticking", |job| {
+        loop {
+            job.checkpoint()?;
+            std::thread::yield_now();
+        }
     })
     .every(Duration::from_millis(10))
     .on_status(|state, cx, status: Status<()>| match status {
@@ -328,10 +334,12 @@ async fn forty_jobs_that_each_add_one_give_exactly_forty() {
     let server = Running::start(app()).await;
     let mut client = Client::new(server.addr).await;
     client.act("forty", Value::Null).await;
-    client.until(|document| {
-        let jobs = document["$jobs"].as_array().unwrap();
-        jobs.len() == 20 && jobs.iter().all(|job| job["status"] == "done") && document["count"] == 40
-    }).await;
+    client
+        .until(|document| {
+            let jobs = document["$jobs"].as_array().unwrap();
+            jobs.len() == 20 && jobs.iter().all(|job| job["status"] == "done") && document["count"] == 40
+        })
+        .await;
     server.stop().await;
 }
 
