@@ -6,11 +6,11 @@ use windlass::prelude::*;
 use crate::Demo;
 
 #[derive(Clone, Default, Serialize)]
-pub struct Counter {
+pub(crate) struct Counter {
     count: i64,
 }
 
-pub fn register(app: App<Demo>) -> App<Demo> {
+pub(crate) fn register(app: App<Demo>) -> App<Demo> {
     app.action("add", |state, _cx, by: i64| {
         state.counter.count = state.counter.count.saturating_add(by);
     })

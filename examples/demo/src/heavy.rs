@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[derive(Clone, Default, Serialize)]
-pub struct Heavy {
+pub(crate) struct Heavy {
     started: u32,
     ended: Option<Ended>,
     result: Option<Primes>,
@@ -32,7 +32,7 @@ struct Order {
     panic: bool,
 }
 
-pub fn register(app: App<Demo>) -> App<Demo> {
+pub(crate) fn register(app: App<Demo>) -> App<Demo> {
     app.action("start_heavy", start)
 }
 

@@ -21,7 +21,7 @@ use crate::{counter::Counter, heavy::Heavy, table::Table, text::Text};
 /// What each session owns; the page shows all of it.
 #[derive(Clone, Serialize)]
 struct Demo {
-    /// How many sessions this server had begun with this one, so that a person can tell two apart.
+    /// The first of this server is 1; so a person can tell two apart.
     session: u64,
     counter: Counter,
     heavy: Heavy,
@@ -31,9 +31,10 @@ struct Demo {
 
 impl Demo {
     fn new() -> Self {
+        // From 0, which is the state that the app makes at its start to check that it serialises.
         static SESSIONS: AtomicU64 = AtomicU64::new(0);
         Self {
-            session: SESSIONS.fetch_add(1, Ordering::Relaxed) + 1,
+            session: SESSIONS.fetch_add(1, Ordering::Relaxed),
             counter: Counter::default(),
             heavy: Heavy::default(),
             text: Text::default(),

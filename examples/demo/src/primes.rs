@@ -4,14 +4,14 @@ use serde::Serialize;
 
 /// How many primes there are below a number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Primes {
-    pub below: u64,
-    pub primes: u64,
-    pub largest: u64,
+pub(crate) struct Primes {
+    pub(crate) below: u64,
+    pub(crate) primes: u64,
+    pub(crate) largest: u64,
 }
 
 /// A sieve of Eratosthenes that goes up the numbers a segment at a time.
-pub struct Sieve {
+pub(crate) struct Sieve {
     counted: Primes,
     /// The primes below [`BASE`], which cross out everything composite below its square.
     bases: Vec<u64>,
@@ -19,7 +19,7 @@ pub struct Sieve {
 }
 
 impl Sieve {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut composite = vec![false; BASE as usize];
         let mut bases = Vec::new();
         for n in 2..BASE {
@@ -34,7 +34,7 @@ impl Sieve {
     }
 
     /// Counts the next segment and returns what there is so far.
-    pub fn advance(&mut self) -> &Primes {
+    pub(crate) fn advance(&mut self) -> &Primes {
         let from = self.counted.below;
         let to = from + SEGMENT;
         debug_assert!(to <= BASE * BASE, "the base primes reach no further");

@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 
-pub fn router() -> Router {
+pub(crate) fn router() -> Router {
     Router::new().route("/source/{file}", get(source))
 }
 

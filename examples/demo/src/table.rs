@@ -8,7 +8,7 @@ use windlass::prelude::*;
 use crate::Demo;
 
 #[derive(Clone, Serialize)]
-pub struct Table {
+pub(crate) struct Table {
     rows: SyncVec<Row>,
     sorted: Sorted,
     #[serde(skip)]
@@ -77,7 +77,7 @@ impl Row {
     }
 }
 
-pub fn register(app: App<Demo>) -> App<Demo> {
+pub(crate) fn register(app: App<Demo>) -> App<Demo> {
     app.action("change_cell", |state, _cx, ()| change_cell(&mut state.table))
         .action("change_cells", |state, _cx, ()| change_cells(&mut state.table))
         .action("insert_row", |state, _cx, place| insert(&mut state.table, place))
@@ -90,7 +90,7 @@ pub fn register(app: App<Demo>) -> App<Demo> {
         .action("add_one", add_one)
         .action("move_last", |state, _cx, ()| {
             if let Some(last) = state.table.rows.len().checked_sub(1) {
-                state.table.rows.move_to(last, 0);
+                state.table.rows.move_row(last, 0);
                 state.table.sorted = Sorted::default();
             }
         })
@@ -101,7 +101,8 @@ pub fn register(app: App<Demo>) -> App<Demo> {
             }
         })
         .action("reverse_rows", |state, _cx, ()| {
-            state.table.rows.reverse();
+            let rows = &mut state.table.rows;
+            (0..rows.len() / 2).for_each(|at| rows.swap(at, rows.len() - 1 - at));
             state.table.sorted.descending ^= true;
         })
         .action("sort_rows", |state, _cx, by| sort(&mut state.table, by))

@@ -11,7 +11,7 @@ use windlass::prelude::*;
 use crate::Demo;
 
 #[derive(Clone, Serialize)]
-pub struct Text {
+pub(crate) struct Text {
     body: String,
     tokens: usize,
     total: usize,
@@ -27,7 +27,7 @@ impl Default for Text {
     }
 }
 
-pub fn register(app: App<Demo>) -> App<Demo> {
+pub(crate) fn register(app: App<Demo>) -> App<Demo> {
     app.action("start_text", start).action("stop_text", |state, cx, ()| stop(state, cx)).action(
         "clear_text",
         |state, cx, ()| {
