@@ -31,13 +31,13 @@ impl std::error::Error for Error {}
 pub(crate) enum Halt {
     /// Ours: the walker says why.
     Bail,
-    /// The value's own.
-    Failed(Error),
+    /// The value's own. Boxed, so that the result of every step fits in registers.
+    Failed(Box<Error>),
 }
 
 impl serde::ser::Error for Halt {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Halt::Failed(Error::Failed(message.to_string().into()))
+        Halt::Failed(Box::new(Error::Failed(message.to_string().into())))
     }
 }
 

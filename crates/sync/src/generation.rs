@@ -15,7 +15,7 @@ thread_local! {
 #[inline]
 pub(crate) fn next() -> u64 {
     let mut number = NEXT.get();
-    if number % BLOCK == 0 {
+    if number.is_multiple_of(BLOCK) {
         number = NEXT_BLOCK.fetch_add(1, Ordering::Relaxed) * BLOCK;
     }
     NEXT.set(number + 1);

@@ -8,6 +8,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::plan::Planner;
 use crate::walk::list::ListCx;
+use crate::walk::object::Open;
 use crate::word::HashKey;
 
 /// The flat memory of what a document's watchers have been told.
@@ -107,6 +108,8 @@ pub(crate) struct Scratch {
     pub(crate) entries: Vec<Entry>,
     pub(crate) hashes: Vec<u64>,
     pub(crate) lists: Vec<ListCx>,
+    /// The objects around the fields of enum variants that are being walked.
+    pub(crate) variants: Vec<Open>,
     /// For each item of the planned lists that are being walked, where its old words are.
     pub(crate) sources: Vec<usize>,
     /// Where the old items of the list that is being planned are.
@@ -139,6 +142,7 @@ impl Scratch {
         self.entries.clear();
         self.hashes.clear();
         self.lists.clear();
+        self.variants.clear();
         self.sources.clear();
         SCRATCH.set(Some(self));
     }

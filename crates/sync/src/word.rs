@@ -58,23 +58,28 @@ pub(crate) const fn tagged(tag: Tag, payload: u64) -> u64 {
     ((tag as u64) << 48) | payload
 }
 
+#[inline]
 pub(crate) fn is(word: u64, tag: Tag) -> bool {
     word >> 48 == tag as u64
 }
 
+#[inline]
 pub(crate) fn payload(word: u64) -> u64 {
     word & 0xffff_ffff_ffff
 }
 
+#[inline]
 pub(crate) fn struct_header(template: u16, size: usize) -> u64 {
     tagged(Tag::Struct, u64::from(template) << 32 | size as u64 & 0xffff_ffff)
 }
 
+#[inline]
 pub(crate) fn template(header: u64) -> u16 {
     (header >> 32) as u16
 }
 
 /// The number of words of the value that begins with `word`.
+#[inline]
 pub(crate) fn size(word: u64) -> usize {
     if is(word, Tag::Text) || is(word, Tag::Raw) {
         2
@@ -90,6 +95,7 @@ pub(crate) fn size(word: u64) -> usize {
 }
 
 /// Whether the value that begins with `word` is neither list nor object.
+#[inline]
 pub(crate) fn is_leaf(word: u64) -> bool {
     word >> 48 < Tag::Struct as u64
 }
@@ -102,22 +108,27 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
+    #[inline]
     pub(crate) fn one(word: u64) -> Self {
         Self { words: [word, 0, 0], size: 1 }
     }
 
+    #[inline]
     pub(crate) fn words(&self) -> &[u64] {
         &self.words[..usize::from(self.size)]
     }
 
+    #[inline]
     pub(crate) fn bool(value: bool) -> Self {
         Self::one(if value { TRUE } else { FALSE })
     }
 
+    #[inline]
     pub(crate) fn signed(value: i64) -> Self {
         if value.unsigned_abs() <= EXACT_MAX { Self::one((value as f64).to_bits()) } else { Self::big(value.into()) }
     }
 
+    #[inline]
     pub(crate) fn unsigned(value: u64) -> Self {
         if value <= EXACT_MAX { Self::one((value as f64).to_bits()) } else { Self::big(value.into()) }
     }
@@ -138,10 +149,12 @@ impl Leaf {
         Self { words: [tagged(Tag::Big, sign), value as u64, (value >> 64) as u64], size: 3 }
     }
 
+    #[inline]
     pub(crate) fn double(value: f64) -> Self {
         Self::one(if value.is_finite() { value.to_bits() } else { NULL })
     }
 
+    #[inline]
     pub(crate) fn single(value: f32) -> Self {
         // Whole singles up to 2^24 print like the doubles they are.
         if value.is_finite() && (value.fract() != 0.0 || value.abs() > 16_777_216.0) {
@@ -151,10 +164,12 @@ impl Leaf {
         }
     }
 
+    #[inline]
     pub(crate) fn text(key: HashKey, text: &str) -> Self {
         Self { words: [tagged(Tag::Text, text.len() as u64), digest(key, text.as_bytes()), 0], size: 2 }
     }
 
+    #[inline]
     pub(crate) fn raw(key: HashKey, json: &str) -> Self {
         Self { words: [tagged(Tag::Raw, json.len() as u64), digest(key, json.as_bytes()), 0], size: 2 }
     }
@@ -165,6 +180,7 @@ impl Leaf {
 pub struct HashKey(pub [u64; 2]);
 
 /// The second word of a text: its bytes, or their hash.
+#[inline]
 pub(crate) fn digest(key: HashKey, bytes: &[u8]) -> u64 {
     if bytes.len() <= INLINE_MAX { packed(bytes) } else { hash(key, bytes) }
 }
@@ -182,16 +198,20 @@ pub(crate) fn digest_prefix(key: HashKey, bytes: &[u8], split: usize) -> (u64, u
 }
 
 pub(crate) fn hash(key: HashKey, bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(key.0[0], key.0[1]);
-    hasher.write(bytes);
-    hasher.finish()
+    SipHasher13::new_with_keys(key.0[0], key.0[1]).hash(bytes)
 }
 
-/// Up to 8 bytes as a word.
+/// Up to 8 bytes as a word, the first lowest.
+#[inline]
 pub(crate) fn packed(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+    // Loads that overlap: a copy of unknown length would be a call.
+    let half = |bytes: &[u8]| u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    let byte = |at: usize| u64::from(bytes[at]) << (8 * at);
+    match bytes.len() {
+        0 => 0,
+        length @ 1..=3 => byte(0) | byte(length / 2) | byte(length - 1),
+        length => half(bytes) | half(&bytes[length - 4..]) << (8 * (length - 4)),
+    }
 }
 
 /// Folds words into one that stands for them where a collision costs a larger patch and nothing else.
@@ -203,6 +223,7 @@ pub(crate) fn fingerprint(words: &[u64]) -> u64 {
 }
 
 /// Whether the key that begins at `words` is `text`.
+#[inline]
 pub(crate) fn key_is(words: &[u64], text: &str) -> bool {
     words[0] == tagged(Tag::Key, text.len() as u64)
         && text.as_bytes().chunks(8).zip(&words[1..]).all(|(chunk, &word)| packed(chunk) == word)
@@ -221,4 +242,60 @@ pub(crate) fn read_key(words: &[u64], text: &mut Vec<u8>) {
         text.extend_from_slice(&word.to_le_bytes());
     }
     text.truncate(end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_texts_are_their_bytes() {
+        for length in 0..=8 {
+            let bytes: Vec<u8> = (1..=length).collect();
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(&bytes);
+            assert_eq!(packed(&bytes), u64::from_le_bytes(word));
+        }
+    }
+
+    #[test]
+    fn the_digest_of_a_prefix_is_that_of_the_text_it_was() {
+        let key = HashKey([7, 9]);
+        let text: Vec<u8> = (0..100).collect();
+        for length in 0..=100 {
+            for split in 0..=length {
+                let digests = (digest(key, &text[..split]), digest(key, &text[..length]));
+                assert_eq!(digest_prefix(key, &text[..length], split), digests);
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_json_tells_apart_have_other_words() {
+        let key = HashKey([7, 9]);
+        let leaves = [
+            Leaf::one(NULL),
+            Leaf::bool(false),
+            Leaf::bool(true),
+            Leaf::signed(0),
+            Leaf::signed(1),
+            Leaf::signed(-1),
+            Leaf::unsigned(EXACT_MAX),
+            Leaf::unsigned(EXACT_MAX + 1),
+            Leaf::unsigned(u64::MAX),
+            Leaf::signed_128(-1 << 64),
+            Leaf::unsigned_128(u128::MAX),
+            Leaf::single(0.1),
+            Leaf::double(0.1),
+            Leaf::text(key, ""),
+            Leaf::text(key, "\0"),
+            Leaf::text(key, "1"),
+            Leaf::raw(key, "1"),
+        ];
+        for (index, leaf) in leaves.iter().enumerate() {
+            assert!(leaves[..index].iter().all(|other| other.words() != leaf.words()), "{index}");
+            assert_eq!(size(leaf.words()[0]), leaf.words().len());
+        }
+        assert_eq!(Leaf::unsigned(1).words(), Leaf::double(1.0).words());
+    }
 }

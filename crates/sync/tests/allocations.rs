@@ -1,5 +1,7 @@
 //! A diff allocates nothing in the steady state.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

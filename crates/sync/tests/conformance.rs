@@ -1,5 +1,7 @@
 //! Runs `conformance/patches/*.json`, which the web client runs too, on [`windlass_sync::apply`].
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

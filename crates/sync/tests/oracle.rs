@@ -3,6 +3,8 @@
 //! Documents are compared as JSON values with numbers as doubles. Each edit of a history is checked
 //! against the shadow that the edits before it left behind, so that a wrong tape shows later.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;

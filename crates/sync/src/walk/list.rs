@@ -8,7 +8,6 @@
 use serde::ser::{Serialize, SerializeSeq, SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer};
 use windlass_protocol::ops::{self, Op};
 
-use super::object::Open;
 use super::probe::{self, Ids, Probe};
 use super::{Halt, Halted, Walk};
 use crate::handshake;
@@ -19,36 +18,32 @@ use crate::word::{self, Tag};
 /// Plans by content inside plans by content build each item once a level; deeper ones go index by index.
 const PLANS_MAX: usize = 2;
 
-/// A list that is being walked.
+/// What a list that is being walked has to be planned, and to be closed.
 #[derive(Clone, Copy)]
 pub(crate) struct ListCx {
     /// Where it begins on the new tape.
     start: usize,
     old_end: usize,
     old_count: usize,
-    /// Of the item that comes next.
-    index: usize,
-    /// How many items there will be, when the value says so.
-    len: Option<usize>,
     /// Of the path to the list.
     depth: usize,
     /// The field that was declared as the identity of its items.
     declared: Option<&'static str>,
-    /// A tuple: items stay where they are.
-    fixed: bool,
     grouped: bool,
-    /// Items are known by id.
-    identified: bool,
     /// Where the first item begins that is not settled, and its index.
     mark: Mark,
     first: usize,
-    /// The item before the current one has changed.
-    changed: bool,
     /// The list is walked by plan: where its part of [`Scratch::sources`](crate::tape::Scratch) begins.
     plan: Option<usize>,
-    /// How many more items the insertion that is open takes, and whether it is of one only.
-    run: usize,
-    single: bool,
+    /// Of a grouped list: how many rows have come, and the insertion that is open.
+    index: usize,
+    run: Run,
+}
+
+impl ListCx {
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
 }
 
 /// A place to return to between two items of a list.
@@ -63,19 +58,55 @@ struct Mark {
 
 pub(crate) struct Elements<'w, 'a> {
     walk: &'w mut Walk<'a>,
-    /// The items are a group's: the list goes on after them.
-    group: bool,
-    pub(super) variant: Option<Open>,
+    /// Of the item that comes next.
+    index: usize,
+    old_count: usize,
+    /// How many items there will be, when the value says so.
+    len: Option<usize>,
+    mode: Mode,
+    run: Run,
+    /// Where the item before began, when it has changed.
+    changed: Option<Mark>,
+    /// It is inside the object of a variant.
+    pub(super) variant: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Item by item, beside what was there.
+    InPlace,
+    /// The same, but each item's declared field is read first.
+    Declared(&'static str),
+    /// A tuple, or what is planned no more: items stay where they are.
+    Fixed,
+    /// Each item beside the old words that the plan found for it.
+    Planned { plan: usize, first: usize },
+    /// The items are groups, or a group's rows, which say so themselves.
+    Grouped,
+    /// The same, and the list goes on after them.
+    Group,
+}
+
+/// The insertion that is open.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    /// How many more items it takes.
+    left: usize,
+    /// Whether it is of one item only.
+    single: bool,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn open_list<'w>(&'w mut self, len: Option<usize>, fixed: bool) -> Result<Elements<'w, 'a>, Halt> {
         if std::mem::take(&mut self.in_group) {
-            return Ok(Elements { walk: self, group: true, variant: None });
+            return Ok(Elements::new(self, 0, len, Mode::Group));
         }
         let groups = self.groups.take();
         if std::mem::take(&mut self.resume) {
-            return Ok(Elements { walk: self, group: false, variant: None });
+            let &mut ListCx { grouped, plan, first, .. } = self.list();
+            let plan = plan.expect("a list is walked again by plan");
+            let mode = if grouped { Mode::Grouped } else { Mode::Planned { plan, first } };
+            return Ok(Elements::new(self, 0, len, mode));
         }
         self.untrack();
         let header = self.words[self.at];
@@ -85,31 +116,35 @@ impl<'a> Walk<'a> {
         let start = self.position();
         let (old_end, old_count) = (self.at + word::size(header), self.words[self.at + 1] as usize);
         self.keep(2);
+        let declared = if fixed { None } else { self.declared() };
+        let depth = self.scratch.path.len();
+        let mark = self.mark();
+        let grouped = groups.is_some();
         let cx = ListCx {
             start,
             old_end,
             old_count,
-            index: 0,
-            len,
-            depth: self.scratch.path.len(),
-            declared: self.declared(),
-            fixed,
-            grouped: groups.is_some(),
-            identified: groups.is_some(),
-            mark: self.mark(),
+            depth,
+            declared,
+            grouped,
+            mark,
             first: 0,
-            changed: false,
             plan: None,
-            run: 0,
-            single: false,
+            index: 0,
+            run: Run::default(),
         };
-        let depth = cx.depth;
         self.scratch.lists.push(cx);
         self.scratch.path.push(Step::Index(0));
         if groups == Some(true) {
             return Err(self.bail(Halted::Replan(depth)));
         }
-        Ok(Elements { walk: self, group: false, variant: None })
+        let mode = match declared {
+            _ if grouped => Mode::Grouped,
+            _ if fixed => Mode::Fixed,
+            Some(field) => Mode::Declared(field),
+            None => Mode::InPlace,
+        };
+        Ok(Elements::new(self, old_count, len, mode))
     }
 
     /// The identity that was declared for the list at the current path.
@@ -128,6 +163,7 @@ impl<'a> Walk<'a> {
         self.keys.iter().find(|(list, _)| at(list)).map(|&(_, field)| field)
     }
 
+    #[inline]
     fn mark(&self) -> Mark {
         let (next, undo) = (self.scratch.next.len(), self.scratch.undo.len());
         Mark { at: self.at, out: self.out.len(), next, undo, copying: self.copying }
@@ -149,43 +185,31 @@ impl<'a> Walk<'a> {
         self.scratch.lists.last_mut().expect("items come between the start and the end of a list")
     }
 
-    /// The items of the current list are known by id.
-    pub(super) fn identified(&mut self) {
-        self.list().identified = true;
-    }
-
     /// The item that arrives is not the one that was here.
     pub(super) fn other_item(&mut self) -> Halt {
         let depth = self.list().depth;
         self.bail(Halted::Replan(depth))
     }
 
-    /// The next item of the current list; of a grouped one with the row's id.
-    pub(super) fn item<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<u64>) -> Result<(), Halt> {
+    /// The next row of the current list, which is grouped.
+    pub(super) fn row<T: Serialize + ?Sized>(&mut self, id: u64, value: &T) -> Result<(), Halt> {
         if self.halted != Halted::No {
             return Err(Halt::Bail);
         }
-        let cx = *self.list();
-        if let Some(plan) = cx.plan {
-            self.planned_item(value, row, cx, plan)?;
-        } else if cx.index < cx.old_count {
-            self.step(Step::Index(cx.index));
-            if cx.fixed || row.is_some() {
-                self.element_at = usize::MAX;
-                self.row(value, row)?;
-            } else {
-                self.item_in_place(value, cx)?;
-            }
-        } else {
-            self.start_copying();
-            let run = cx.len.map_or(usize::MAX, |len| len.saturating_sub(cx.index).max(1));
-            self.insert(value, row, run)?;
-        }
+        let &mut ListCx { plan, index, mut run, .. } = self.list();
         self.list().index += 1;
-        Ok(())
+        if let Some(plan) = plan {
+            let walked = self.planned_item(value, Some(id), index, plan + index, &mut run);
+            self.list().run = run;
+            return walked;
+        }
+        self.step(Step::Index(index));
+        self.kept_item(value, Some(id))
     }
 
-    fn row<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<u64>) -> Result<(), Halt> {
+    /// An item beside its old words; with its id when it is a row.
+    fn kept_item<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<u64>) -> Result<(), Halt> {
+        self.element_at = usize::MAX;
         if row.is_none() {
             return self.value(value);
         }
@@ -196,83 +220,52 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    #[inline]
-    fn item_in_place<T: Serialize + ?Sized>(&mut self, value: &T, cx: ListCx) -> Result<(), Halt> {
-        if !cx.changed {
-            let mark = self.mark();
-            let list = self.list();
-            list.mark = mark;
-            list.first = cx.index;
-        }
-        if let Some(field) = cx.declared {
-            let new = value.serialize(Probe::item(self.tape.key, Some(field)))?;
-            if new != probe::old_identity(&self.words, &self.tape.templates, self.at, Some(field)) {
-                return Err(self.other_item());
-            }
-            self.identified();
-        } else {
-            self.element_at = self.at;
-        }
-        let before = self.out.len();
-        self.value(value)?;
-        let changed = self.out.len() != before;
-        let list = self.list();
-        if changed && !list.identified {
-            let shifted = cx.changed || cx.len.is_some_and(|len| len != cx.old_count);
-            list.changed = true;
-            if shifted && self.plans < PLANS_MAX {
-                return Err(self.other_item());
-            }
-        } else {
-            // A later change alone is no shift; what came before it is settled.
-            list.changed = false;
-        }
-        Ok(())
-    }
-
     fn planned_item<T: Serialize + ?Sized>(
         &mut self,
         value: &T,
         row: Option<u64>,
-        cx: ListCx,
-        plan: usize,
+        index: usize,
+        slot: usize,
+        run: &mut Run,
     ) -> Result<(), Halt> {
-        let Some(slot) = cx.index.checked_sub(cx.first) else { return Ok(()) };
-        let source = self.scratch.sources.get(plan + slot).copied().unwrap_or(NONE);
+        let source = self.scratch.sources.get(slot).copied().unwrap_or(NONE);
         if source == NONE {
-            let rest = &self.scratch.sources[(plan + slot).min(self.scratch.sources.len())..];
-            let run = rest.iter().take_while(|&&source| source == NONE).count().max(1);
-            return self.insert(value, row, run);
+            let rest = self.scratch.sources.get(slot..).unwrap_or_default();
+            let length = rest.iter().take_while(|&&source| source == NONE).count();
+            return self.insert(value, row, index, length.max(1), run);
         }
-        self.step(Step::Index(cx.index));
+        self.step(Step::Index(index));
         self.at = source;
-        self.element_at = usize::MAX;
         self.identity_at = usize::MAX;
-        self.row(value, row)
+        self.kept_item(value, row)
     }
 
-    /// Inserts an item into the client's list, in one op with those that follow it.
-    fn insert<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<u64>, run: usize) -> Result<(), Halt> {
-        let cx = *self.list();
-        if cx.run == 0 {
-            self.op_at(if run == 1 { Op::Insert } else { Op::InsertRun }, cx.depth);
-            ops::number(self.out, cx.index);
+    /// Inserts an item into the client's list; `length` are inserted in one op when none is open.
+    fn insert<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+        row: Option<u64>,
+        index: usize,
+        length: usize,
+        run: &mut Run,
+    ) -> Result<(), Halt> {
+        if run.left == 0 {
+            *run = Run { left: length, single: length == 1 };
+            let depth = self.list().depth;
+            self.op_at(if run.single { Op::Insert } else { Op::InsertRun }, depth);
+            ops::number(self.out, index);
             ops::item(self.out);
-            if run != 1 {
+            if !run.single {
                 self.out.push(b'[');
             }
-            let list = self.list();
-            list.run = run;
-            list.single = run == 1;
         } else {
             ops::item(self.out);
         }
         self.build_row(value, row)?;
-        let list = self.list();
-        if list.run != usize::MAX {
-            list.run -= 1;
-            if list.run == 0 {
-                self.end_run();
+        if run.left != usize::MAX {
+            run.left -= 1;
+            if run.left == 0 {
+                self.end_run(run);
             }
         }
         Ok(())
@@ -287,27 +280,23 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn end_run(&mut self) {
-        let list = self.list();
-        list.run = 0;
-        if !list.single {
+    fn end_run(&mut self, run: &mut Run) {
+        run.left = 0;
+        if !run.single {
             ops::close(self.out);
         }
         ops::close(self.out);
     }
 
-    fn end_list(&mut self) {
+    fn end_list(&mut self, count: usize) {
         let cx = *self.list();
-        if cx.run > 0 {
-            self.end_run();
-        }
         if let Some(plan) = cx.plan {
             self.scratch.sources.truncate(plan);
-        } else if cx.index < cx.old_count {
+        } else if count < cx.old_count {
             self.start_copying();
             self.op_at(Op::Remove, cx.depth);
-            ops::number(self.out, cx.index);
-            ops::number(self.out, cx.old_count - cx.index);
+            ops::number(self.out, count);
+            ops::number(self.out, cx.old_count - count);
             ops::close(self.out);
         }
         self.scratch.lists.pop();
@@ -315,7 +304,7 @@ impl<'a> Walk<'a> {
         self.at = cx.old_end;
         if self.copying {
             self.close(cx.start, word::tagged(Tag::List, 0));
-            self.scratch.next[cx.start + 1] = cx.index as u64;
+            self.scratch.next[cx.start + 1] = count as u64;
         }
     }
 
@@ -331,7 +320,7 @@ impl<'a> Walk<'a> {
         self.return_to(cx.mark);
         self.start_copying();
 
-        let by_id = cx.identified && self.collect_ids(value, &cx)?;
+        let by_id = self.collect_ids(value, &cx)?;
         if !by_id {
             self.collect_contents(value, &cx)?;
         }
@@ -504,22 +493,115 @@ impl<T: Serialize + ?Sized> Serialize for Grouped<'_, T> {
     }
 }
 
-impl Elements<'_, '_> {
+impl<'w, 'a> Elements<'w, 'a> {
+    fn new(walk: &'w mut Walk<'a>, old_count: usize, len: Option<usize>, mode: Mode) -> Self {
+        Self { walk, index: 0, old_count, len, mode, run: Run::default(), changed: None, variant: false }
+    }
+
     #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        if self.group || self.walk.list().grouped {
-            // A group, or a row of one: it says so itself.
-            return value.serialize(&mut *self.walk);
+        if self.mode != Mode::InPlace || self.index >= self.old_count {
+            return self.other_element(value);
         }
-        self.walk.item(value, None)
+        let walk = &mut *self.walk;
+        let mark = walk.mark();
+        walk.step(Step::Index(self.index));
+        walk.element_at = walk.at;
+        let walked = walk.value(value);
+        if walked.is_ok() && walk.out.len() == mark.out && self.changed.is_none() {
+            self.index += 1;
+            return Ok(());
+        }
+        self.changed_element(mark, walked)
+    }
+
+    /// An item that has changed, or is another one, or comes after one that has changed.
+    #[cold]
+    fn changed_element(&mut self, mark: Mark, walked: Result<(), Halt>) -> Result<(), Halt> {
+        let walk = &mut *self.walk;
+        if walked.is_err() {
+            self.plan_from(mark, self.index);
+            return walked;
+        }
+        let before = self.changed.take();
+        if walk.out.len() > mark.out
+            && walk.plans < PLANS_MAX
+            && probe::old_identity(&walk.words, &walk.tape.templates, mark.at, None).is_none()
+        {
+            if let Some(before) = before {
+                self.plan_from(before, self.index - 1);
+                return Err(self.walk.other_item());
+            }
+            if self.len.is_some_and(|len| len != self.old_count) {
+                self.plan_from(mark, self.index);
+                return Err(self.walk.other_item());
+            }
+            self.changed = Some(mark);
+        }
+        self.index += 1;
+        Ok(())
+    }
+
+    /// What comes before the item at `mark` is settled, should the list be planned.
+    fn plan_from(&mut self, mark: Mark, first: usize) {
+        if matches!(self.walk.halted, Halted::No | Halted::Replan(_)) {
+            let list = self.walk.list();
+            list.mark = mark;
+            list.first = first;
+        }
+    }
+
+    fn other_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        let walk = &mut *self.walk;
+        if walk.halted != Halted::No {
+            return Err(Halt::Bail);
+        }
+        match self.mode {
+            Mode::Grouped | Mode::Group => return value.serialize(&mut *walk),
+            Mode::Planned { plan, first } => {
+                if self.index >= first {
+                    walk.planned_item(value, None, self.index, plan + self.index - first, &mut self.run)?;
+                }
+            }
+            Mode::InPlace | Mode::Declared(_) | Mode::Fixed if self.index >= self.old_count => {
+                walk.start_copying();
+                let length = self.len.map_or(usize::MAX, |len| len.saturating_sub(self.index).max(1));
+                walk.insert(value, None, self.index, length, &mut self.run)?;
+            }
+            Mode::Declared(field) => {
+                let new = value.serialize(Probe::item(walk.tape.key, Some(field)))?;
+                let old = probe::old_identity(&walk.words, &walk.tape.templates, walk.at, Some(field));
+                if new != old {
+                    let mark = walk.mark();
+                    self.plan_from(mark, self.index);
+                    return Err(self.walk.other_item());
+                }
+                walk.step(Step::Index(self.index));
+                walk.kept_item(value, None)?;
+            }
+            Mode::Fixed | Mode::InPlace => {
+                walk.step(Step::Index(self.index));
+                walk.kept_item(value, None)?;
+            }
+        }
+        self.index += 1;
+        Ok(())
     }
 
     fn finish(self) {
-        if !self.group {
-            self.walk.end_list();
+        let walk = self.walk;
+        if self.mode != Mode::Group {
+            let (count, mut run) = match self.mode {
+                Mode::Grouped => (walk.list().index, walk.list().run),
+                _ => (self.index, self.run),
+            };
+            if run.left > 0 {
+                walk.end_run(&mut run);
+            }
+            walk.end_list(count);
         }
-        if let Some(variant) = self.variant {
-            self.walk.close_variant(variant);
+        if self.variant {
+            walk.close_pending_variant();
         }
     }
 }

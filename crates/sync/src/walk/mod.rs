@@ -10,7 +10,7 @@
 
 mod build;
 pub(crate) mod list;
-mod object;
+pub(crate) mod object;
 mod probe;
 
 use std::fmt::Write as _;
@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
 
     fn outcome(&mut self, walked: Result<(), Halt>) -> Result<(), Error> {
         if let Err(Halt::Failed(error)) = walked {
-            return Err(error);
+            return Err(*error);
         }
         if walked.is_err() || self.halted != Halted::No {
             return Err(Error::Failed("a value went on after an error of a value inside it".into()));
@@ -185,6 +185,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks a value beside its old words.
+    #[inline]
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         if self.halted != Halted::No {
             return Err(Halt::Bail);
@@ -221,10 +222,8 @@ impl<'a> Walk<'a> {
             Halted::Replan(depth) if depth == frame.depth => walked = self.replan(value),
             _ => return Err(walked.err().unwrap_or(Halt::Bail)),
         }
-        if walked.is_err() {
-            if self.halted == Halted::No {
-                self.halted = Halted::Failed;
-            }
+        if walked.is_err() && self.halted == Halted::No {
+            self.halted = Halted::Failed;
         }
         walked
     }
@@ -233,6 +232,8 @@ impl<'a> Walk<'a> {
     fn replace<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame) -> Result<(), Halt> {
         self.halted = Halted::No;
         self.scratch.path.truncate(frame.depth);
+        self.scratch.variants.retain(|open| open.depth < frame.depth);
+        self.scratch.lists.retain(|list| list.depth() < frame.depth);
         self.at = frame.at;
         self.start_copying();
         self.scratch.next.truncate(frame.position);
@@ -418,16 +419,22 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    #[inline]
     fn text(&mut self, text: &str) -> Result<(), Halt> {
+        if let [header, digest, ..] = self.words[self.at..]
+            && header == word::tagged(Tag::Text, text.len() as u64)
+            && digest == word::digest(self.tape.key, text.as_bytes())
+        {
+            self.keep(2);
+            return Ok(());
+        }
+        self.changed_text(text)
+    }
+
+    fn changed_text(&mut self, text: &str) -> Result<(), Halt> {
         let header = word::tagged(Tag::Text, text.len() as u64);
         let old = self.words[self.at];
-        if old == header {
-            let digest = word::digest(self.tape.key, text.as_bytes());
-            if self.words[self.at + 1] == digest {
-                self.keep(2);
-                return Ok(());
-            }
-        } else if word::is(old, Tag::Text) {
+        if old != header && word::is(old, Tag::Text) {
             let length = word::payload(old) as usize;
             if 0 < length && length < text.len() && text.is_char_boundary(length) && self.at != self.identity_at {
                 let (prefix, whole) = word::digest_prefix(self.tape.key, text.as_bytes(), length);
@@ -447,7 +454,19 @@ impl<'a> Walk<'a> {
         self.leaf(Leaf::raw(self.tape.key, json), |out| out.extend_from_slice(json.as_bytes()))
     }
 
+    #[inline]
     fn tracked<T: Serialize + ?Sized>(&mut self, id: u64, generation: u64, value: &T) -> Result<(), Halt> {
+        if let [header, old_id, old_generation, ..] = self.words[self.at..]
+            && word::is(header, Tag::Tracked)
+            && (old_id, old_generation) == (id, generation)
+        {
+            self.keep(word::size(header));
+            return Ok(());
+        }
+        self.changed_tracked(id, generation, value)
+    }
+
+    fn changed_tracked<T: Serialize + ?Sized>(&mut self, id: u64, generation: u64, value: &T) -> Result<(), Halt> {
         let header = self.words[self.at];
         if !word::is(header, Tag::Tracked) {
             self.start_copying();
@@ -458,15 +477,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let same_id = self.words[self.at + 1] == id;
-        if self.at == self.element_at {
-            self.identified();
-            if !same_id {
-                return Err(self.other_item());
-            }
-        }
-        if same_id && self.words[self.at + 2] == generation {
-            self.keep(word::size(header));
-            return Ok(());
+        if self.at == self.element_at && !same_id {
+            return Err(self.other_item());
         }
         let start = self.position();
         self.keep(3);
@@ -602,7 +614,7 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
             Some(Kind::Tracked { id, generation }) => self.tracked(id, generation, value),
             Some(Kind::Groups { order, generation }) => self.groups(order, generation, value),
             Some(Kind::Group { generation, rows }) => self.group(generation, rows, value),
-            Some(Kind::Row { id }) => self.item(value, Some(id)),
+            Some(Kind::Row { id }) => self.row(id, value),
         }
     }
 
@@ -631,8 +643,9 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         len: usize,
     ) -> Result<Elements<'w, 'a>, Halt> {
         let open = self.open_variant(variant)?;
+        self.scratch.variants.push(open);
         let mut elements = self.open_list(Some(len), true)?;
-        elements.variant = Some(open);
+        elements.variant = true;
         Ok(elements)
     }
 
@@ -653,8 +666,9 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         _: usize,
     ) -> Result<Fields<'w, 'a>, Halt> {
         let open = self.open_variant(variant)?;
+        self.scratch.variants.push(open);
         let mut fields = self.open_struct(name)?;
-        fields.variant = Some(open);
+        fields.variant = true;
         Ok(fields)
     }
 }

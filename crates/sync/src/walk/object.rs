@@ -12,6 +12,7 @@ use crate::tape::{self, Step, same_name};
 use crate::word::{self, Tag};
 
 /// An object that is being walked.
+#[derive(Clone, Copy)]
 pub(crate) struct Open {
     /// Where it begins on the new tape.
     start: usize,
@@ -19,16 +20,28 @@ pub(crate) struct Open {
     old: usize,
     old_end: usize,
     header: u64,
+    /// Of the path to it.
+    pub(super) depth: usize,
 }
 
 impl<'a> Walk<'a> {
+    #[inline]
     fn open(&mut self, tag: Tag) -> Result<Open, Halt> {
-        self.untrack();
-        let header = self.words[self.at];
-        if !word::is(header, tag) || header & word::REPEATED_KEY != 0 && tag == Tag::Map {
+        let mut header = self.words[self.at];
+        if !word::is(header, tag) {
+            self.untrack();
+            header = self.words[self.at];
+        }
+        if !word::is(header, tag) || tag == Tag::Map && header & word::REPEATED_KEY != 0 {
             return Err(self.other_kind());
         }
-        let open = Open { start: self.position(), old: self.at + 1, old_end: self.at + word::size(header), header };
+        let open = Open {
+            start: self.position(),
+            old: self.at + 1,
+            old_end: self.at + word::size(header),
+            header,
+            depth: self.scratch.path.len(),
+        };
         self.keep(1);
         Ok(open)
     }
@@ -51,17 +64,23 @@ impl<'a> Walk<'a> {
         self.close(open.start, open.header & !0xffff_ffff);
     }
 
+    pub(super) fn close_pending_variant(&mut self) {
+        let open = self.scratch.variants.pop().expect("a variant's fields are inside its object");
+        self.close_variant(open);
+    }
+
+    #[inline]
     pub(super) fn open_struct<'w>(&'w mut self, name: &'static str) -> Result<Fields<'w, 'a>, Halt> {
         if name == RAW_VALUE {
-            let open = Open { start: 0, old: 0, old_end: 0, header: 0 };
+            let open = Open { start: 0, old: 0, old_end: 0, header: 0, depth: 0 };
             let mode = Mode::Raw;
-            return Ok(Fields { walk: self, open, next: 0, end: 0, item: false, mode, variant: None });
+            return Ok(Fields { walk: self, open, next: 0, end: 0, item: false, mode, variant: false });
         }
         let item = self.at == self.element_at;
         let open = self.open(Tag::Struct)?;
         let (next, end) = self.tape.templates.span(word::template(open.header));
         self.scratch.path.push(Step::Index(0));
-        Ok(Fields { walk: self, open, next, end, item, mode: Mode::InOrder, variant: None })
+        Ok(Fields { walk: self, open, next, end, item, mode: Mode::InOrder, variant: false })
     }
 
     pub(super) fn open_map<'w>(&'w mut self) -> Result<Entries<'w, 'a>, Halt> {
@@ -76,7 +95,6 @@ impl<'a> Walk<'a> {
     fn identify(&mut self) {
         if word::is_leaf(self.words[self.at]) {
             self.identity_at = self.at;
-            self.identified();
         }
     }
 }
@@ -109,7 +127,8 @@ pub(crate) struct Fields<'w, 'a> {
     /// The first field may be the identity of a list's item.
     item: bool,
     mode: Mode,
-    pub(super) variant: Option<Open>,
+    /// It is inside the object of a variant.
+    pub(super) variant: bool,
 }
 
 impl Fields<'_, '_> {
@@ -193,8 +212,8 @@ impl Fields<'_, '_> {
         walk.at = self.open.old_end;
         walk.scratch.path.pop();
         walk.close(self.open.start, header);
-        if let Some(variant) = self.variant {
-            walk.close_variant(variant);
+        if self.variant {
+            walk.close_pending_variant();
         }
         Ok(())
     }
@@ -239,7 +258,7 @@ impl SerializeStruct for Fields<'_, '_> {
 
     #[inline]
     fn end(self) -> Result<(), Halt> {
-        if self.mode == Mode::InOrder && self.next == self.end && self.variant.is_none() {
+        if self.mode == Mode::InOrder && self.next == self.end && !self.variant {
             self.walk.scratch.path.pop();
             self.walk.close(self.open.start, self.open.header & !0xffff_ffff);
             return Ok(());
