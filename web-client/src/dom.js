@@ -117,7 +117,7 @@ button {
 button:focus-visible { outline: 2px solid var(--info); outline-offset: 1px; }
 svg { display: block; fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-[hidden] { display: none; }
+[hidden] { display: none !important; }
 @keyframes come { from { opacity: 0; transform: translateY(0.5rem); } }
 @media (prefers-reduced-motion: no-preference) { .card { animation: come 0.18s ease-out; } }
 @media (forced-colors: active) { .card { border-color: CanvasText; } button { outline: 1px solid; } }
