@@ -222,6 +222,19 @@ impl<A: App> Session<A> {
         self.outputs.drain(..)
     }
 
+    /// What it asks for, in order, for a driver that must touch the session meanwhile. See [`Session::give_back`].
+    #[must_use]
+    pub fn take_outputs(&mut self) -> Vec<Output<A>> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Gives the emptied list back, so that the next turn needs no new one.
+    pub fn give_back(&mut self, mut outputs: Vec<Output<A>>) {
+        outputs.clear();
+        outputs.append(&mut self.outputs);
+        self.outputs = outputs;
+    }
+
     /// When [`Input::Timer`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {

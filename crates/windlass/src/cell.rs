@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use windlass_engine::{ConnectionId, Input, JobReport, Output, Scratch, Session, Time};
 use windlass_jobs::JobHandle;
@@ -81,9 +82,14 @@ impl<S: State> Cell<S> {
         }
     }
 
-    /// Whether the connection's task should run a turn: a driver was called, or there is news for a free socket.
-    pub(crate) fn wants_turn(&self) -> bool {
-        self.role.is_called() || self.news.load(Ordering::Acquire)
+    /// Whether a driver was called: whoever polls next is it.
+    pub(crate) fn is_called(&self) -> bool {
+        self.role.is_called()
+    }
+
+    /// Whether there is something for a socket that takes more.
+    pub(crate) fn has_news(&self) -> bool {
+        self.news.load(Ordering::Acquire)
     }
 
     /// Whether a client with that secret may come back to this session.
@@ -258,8 +264,8 @@ impl<S: State> Cell<S> {
 
     /// Turns what the session asks for into effects.
     fn carry_out(self: &Arc<Self>, core: &mut Core<S>) {
-        let outputs: Vec<_> = core.session.outputs().collect();
-        for output in outputs {
+        let mut outputs = core.session.take_outputs();
+        for output in outputs.drain(..) {
             match output {
                 Output::Send(to, frame) => {
                     if let Some(outlet) = core.outlet(to) {
@@ -303,6 +309,7 @@ impl<S: State> Cell<S> {
                 }
             }
         }
+        core.session.give_back(outputs);
     }
 
     /// Ends a session that cannot go on.

@@ -2,17 +2,17 @@
 //!
 //! Nothing here awaits a write alone: with a full socket turns go on, and only the walk stops.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as WsCode, Data, OpCode};
@@ -34,14 +34,16 @@ pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, upgraded: Upgraded) {
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     let closing = hub.closing.clone();
     let mut connection = Connection::new(hub, socket);
-    tokio::select! {
-        () = poll_fn(|task| connection.poll(task)) => {}
+    // Until hello nobody knows this connection, so that it listens for the end itself.
+    let greeted = tokio::select! {
+        greeted = poll_fn(|task| connection.poll(task, Until::Greeted)) => greeted,
         () = closing.cancelled() => {
-            // The server leaves: what is queued and the close go out, for as long as that takes but no longer.
             connection.outlet.close(crate::hub::draining());
-            let rest = poll_fn(|task| connection.poll(task));
-            let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+            Ended::No
         }
+    };
+    if let Ended::No = greeted {
+        poll_fn(|task| connection.poll(task, Until::Over)).await;
     }
     connection.end();
 }
@@ -81,6 +83,21 @@ enum Phase {
     Closing,
 }
 
+/// How far a poll goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// The session is found.
+    Greeted,
+    /// The connection is over.
+    Over,
+}
+
+/// Whether a poll has come to the end of the connection.
+enum Ended {
+    Yes,
+    No,
+}
+
 /// What a part of the poll found.
 enum Step {
     /// It waits for something.
@@ -102,7 +119,7 @@ impl<S: State> Connection<S> {
             texts: Vec::new(),
             unflushed: false,
             phase: Phase::Open,
-            sleep: Box::pin(tokio::time::sleep_until(due.into())),
+            sleep: Box::pin(tokio::time::sleep_until(due)),
             due,
             unanswered: 0,
         }
@@ -114,33 +131,40 @@ impl<S: State> Connection<S> {
         }
     }
 
-    fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, task: &mut Context<'_>, until: Until) -> Poll<Ended> {
         self.outlet.waker.register(task.waker());
         for _ in 0..ROUNDS_MAX {
             if let Step::Over = self.write(task) {
-                return Poll::Ready(());
+                return Poll::Ready(Ended::Yes);
             }
-            if let Some(cell) = &self.cell
-                && cell.wants_turn()
-                && (!self.unflushed || !self.outlet.is_empty())
-            {
-                cell.run_if_free(Some(self.outlet.id));
+            if let Some(cell) = &self.cell {
+                if until == Until::Greeted {
+                    return Poll::Ready(Ended::No);
+                }
+                if cell.is_called() || (cell.has_news() && !self.unflushed) {
+                    cell.run_if_free(Some(self.outlet.id));
+                }
             }
             let read = self.read(task);
             if let Step::Over = self.timers(task) {
-                return Poll::Ready(());
+                return Poll::Ready(Ended::Yes);
             }
             match read {
-                Err(()) => return Poll::Ready(()),
+                Err(()) => return Poll::Ready(Ended::Yes),
                 // A turn may have left something to send.
                 Ok(true) => {}
-                Ok(false) if self.outlet.is_empty() || self.sending.is_some() => return Poll::Pending,
+                // With a full socket what is queued waits for it.
+                Ok(false) if self.sending.is_some() || self.nothing_to_send() => return Poll::Pending,
                 Ok(false) => {}
             }
         }
         // Others want this thread as well.
         task.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn nothing_to_send(&self) -> bool {
+        self.outlet.is_empty() || self.phase == Phase::Closing
     }
 
     /// Sends what is queued, in fragments that keep the socket's buffers small.
@@ -267,8 +291,8 @@ impl<S: State> Connection<S> {
         loop {
             let engine = self.cell.as_ref().and_then(|cell| cell.deadline()).map(|at| self.hub.instant(at));
             let next = engine.map_or(self.due, |engine| engine.min(self.due));
-            if self.sleep.deadline() != next.into() {
-                self.sleep.as_mut().reset(next.into());
+            if self.sleep.deadline() != next {
+                self.sleep.as_mut().reset(next);
             }
             if self.sleep.as_mut().poll(task).is_pending() {
                 return Step::Waits;
@@ -341,8 +365,7 @@ const HELLO_MAX: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(20);
 const MISSES_MAX: u8 = 2;
 /// How long the peer's close is awaited.
-const CLOSE_MAX: Duration = Duration::from_secs(2);
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const CLOSE_MAX: Duration = Duration::from_secs(1);
 const TIMER_AGAIN: Duration = Duration::from_millis(50);
 const TEXTS_MAX: usize = 64;
 const ROUNDS_MAX: usize = 16;

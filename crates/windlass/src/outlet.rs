@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -17,6 +17,8 @@ use crate::lock;
 pub(crate) struct Outlet {
     pub(crate) id: ConnectionId,
     frames: Mutex<Frames>,
+    /// How much `frames` holds, the close counted as one: a poll that finds nothing takes no lock.
+    len: AtomicUsize,
     flushed: AtomicBool,
     pub(crate) waker: AtomicWaker,
 }
@@ -29,21 +31,38 @@ struct Frames {
 
 impl Outlet {
     pub(crate) fn new(id: ConnectionId) -> Self {
-        Self { id, frames: Mutex::default(), flushed: AtomicBool::new(false), waker: AtomicWaker::new() }
+        Self {
+            id,
+            frames: Mutex::default(),
+            len: AtomicUsize::new(0),
+            flushed: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
     }
 
     pub(crate) fn push(&self, frame: Bytes) {
         lock(&self.frames).queue.push_back(frame);
+        self.len.fetch_add(1, Ordering::Release);
     }
 
     /// Ends the connection after what is queued.
     pub(crate) fn close(&self, close: Close) {
-        lock(&self.frames).close.get_or_insert(close);
+        let mut frames = lock(&self.frames);
+        if frames.close.is_none() {
+            frames.close = Some(close);
+            self.len.fetch_add(1, Ordering::Release);
+        }
     }
 
     pub(crate) fn pop(&self) -> Option<Bytes> {
+        if self.is_empty() {
+            return None;
+        }
         let mut frames = lock(&self.frames);
         let frame = frames.queue.pop_front();
+        if frame.is_some() {
+            self.len.fetch_sub(1, Ordering::Release);
+        }
         if frames.queue.is_empty() && frames.queue.capacity() > 4 {
             // A burst of replayed frames is over; an idle connection keeps no room for it.
             frames.queue = VecDeque::new();
@@ -52,15 +71,16 @@ impl Outlet {
     }
 
     pub(crate) fn closing(&self) -> Option<Close> {
-        lock(&self.frames).close
+        if self.is_empty() { None } else { lock(&self.frames).close }
     }
 
+    /// Whether there is nothing to send, not even a close.
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.frames).queue.is_empty()
+        self.len.load(Ordering::Acquire) == 0
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        lock(&self.frames).queue.len() >= FRAMES_MAX
+        self.len.load(Ordering::Acquire) >= FRAMES_MAX
     }
 
     /// The socket has taken everything.

@@ -494,6 +494,19 @@ async fn nothing_but_hello_comes_first() {
     server.stop().await;
 }
 
+/// [HELLO-2]
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_is_closed_after_ten_seconds() {
+    let server = Running::start(app()).await;
+    let began = tokio::time::Instant::now();
+    let mut socket = open(server.addr, None).await.unwrap();
+    let Some(Ok(Message::Close(Some(close)))) = socket.next().await else { panic!("closed") };
+    assert_eq!(u16::from(close.code), 4408);
+    assert!(began.elapsed() >= Duration::from_secs(10));
+    assert_eq!(server.live.sessions(), 0);
+    server.stop().await;
+}
+
 /// PROMPT
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_that_take_every_thread_do_not_hold_up_an_action() {
