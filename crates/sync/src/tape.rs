@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::plan::Planner;
 use crate::walk::list::ListCx;
-use crate::walk::object::Open;
+use crate::walk::object::{ByName, Open};
 use crate::word::HashKey;
 
 /// The flat memory of what a document's watchers have been told.
@@ -30,6 +30,7 @@ pub(crate) struct Templates {
 
 impl Templates {
     /// Where the names of `template` are in [`Templates::names`].
+    #[inline]
     pub(crate) fn span(&self, template: u16) -> (usize, usize) {
         let (start, end) = self.spans[usize::from(template)];
         (start as usize, end as usize)
@@ -108,8 +109,10 @@ pub(crate) struct Scratch {
     pub(crate) entries: Vec<Entry>,
     pub(crate) hashes: Vec<u64>,
     pub(crate) lists: Vec<ListCx>,
-    /// The objects around the fields of enum variants that are being walked.
-    pub(crate) variants: Vec<Open>,
+    /// The objects around the fields of enum variants that are being walked, and the depth of each.
+    pub(crate) variants: Vec<(Open, usize)>,
+    /// The objects that are being walked by name.
+    pub(crate) by_name: Vec<ByName>,
     /// For each item of the planned lists that are being walked, where its old words are.
     pub(crate) sources: Vec<usize>,
     /// Where the old items of the list that is being planned are.
@@ -143,6 +146,7 @@ impl Scratch {
         self.hashes.clear();
         self.lists.clear();
         self.variants.clear();
+        self.by_name.clear();
         self.sources.clear();
         SCRATCH.set(Some(self));
     }

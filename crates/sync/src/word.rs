@@ -58,28 +58,28 @@ pub(crate) const fn tagged(tag: Tag, payload: u64) -> u64 {
     ((tag as u64) << 48) | payload
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn is(word: u64, tag: Tag) -> bool {
     word >> 48 == tag as u64
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn payload(word: u64) -> u64 {
     word & 0xffff_ffff_ffff
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn struct_header(template: u16, size: usize) -> u64 {
     tagged(Tag::Struct, u64::from(template) << 32 | size as u64 & 0xffff_ffff)
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn template(header: u64) -> u16 {
     (header >> 32) as u16
 }
 
 /// The number of words of the value that begins with `word`.
-#[inline]
+#[inline(always)]
 pub(crate) fn size(word: u64) -> usize {
     if is(word, Tag::Text) || is(word, Tag::Raw) {
         2
@@ -95,7 +95,7 @@ pub(crate) fn size(word: u64) -> usize {
 }
 
 /// Whether the value that begins with `word` is neither list nor object.
-#[inline]
+#[inline(always)]
 pub(crate) fn is_leaf(word: u64) -> bool {
     word >> 48 < Tag::Struct as u64
 }
@@ -108,27 +108,27 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn one(word: u64) -> Self {
         Self { words: [word, 0, 0], size: 1 }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn words(&self) -> &[u64] {
         &self.words[..usize::from(self.size)]
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bool(value: bool) -> Self {
         Self::one(if value { TRUE } else { FALSE })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn signed(value: i64) -> Self {
         if value.unsigned_abs() <= EXACT_MAX { Self::one((value as f64).to_bits()) } else { Self::big(value.into()) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn unsigned(value: u64) -> Self {
         if value <= EXACT_MAX { Self::one((value as f64).to_bits()) } else { Self::big(value.into()) }
     }
@@ -149,12 +149,12 @@ impl Leaf {
         Self { words: [tagged(Tag::Big, sign), value as u64, (value >> 64) as u64], size: 3 }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn double(value: f64) -> Self {
         Self::one(if value.is_finite() { value.to_bits() } else { NULL })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn single(value: f32) -> Self {
         // Whole singles up to 2^24 print like the doubles they are.
         if value.is_finite() && (value.fract() != 0.0 || value.abs() > 16_777_216.0) {
@@ -164,12 +164,12 @@ impl Leaf {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text(key: HashKey, text: &str) -> Self {
         Self { words: [tagged(Tag::Text, text.len() as u64), digest(key, text.as_bytes()), 0], size: 2 }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn raw(key: HashKey, json: &str) -> Self {
         Self { words: [tagged(Tag::Raw, json.len() as u64), digest(key, json.as_bytes()), 0], size: 2 }
     }
@@ -180,7 +180,7 @@ impl Leaf {
 pub struct HashKey(pub [u64; 2]);
 
 /// The second word of a text: its bytes, or their hash.
-#[inline]
+#[inline(always)]
 pub(crate) fn digest(key: HashKey, bytes: &[u8]) -> u64 {
     if bytes.len() <= INLINE_MAX { packed(bytes) } else { hash(key, bytes) }
 }
@@ -202,7 +202,7 @@ pub(crate) fn hash(key: HashKey, bytes: &[u8]) -> u64 {
 }
 
 /// Up to 8 bytes as a word, the first lowest.
-#[inline]
+#[inline(always)]
 pub(crate) fn packed(bytes: &[u8]) -> u64 {
     // Loads that overlap: a copy of unknown length would be a call.
     let half = |bytes: &[u8]| u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
@@ -223,7 +223,7 @@ pub(crate) fn fingerprint(words: &[u64]) -> u64 {
 }
 
 /// Whether the key that begins at `words` is `text`.
-#[inline]
+#[inline(always)]
 pub(crate) fn key_is(words: &[u64], text: &str) -> bool {
     words[0] == tagged(Tag::Key, text.len() as u64)
         && text.as_bytes().chunks(8).zip(&words[1..]).all(|(chunk, &word)| packed(chunk) == word)

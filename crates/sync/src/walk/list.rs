@@ -163,7 +163,7 @@ impl<'a> Walk<'a> {
         self.keys.iter().find(|(list, _)| at(list)).map(|&(_, field)| field)
     }
 
-    #[inline]
+    #[inline(always)]
     fn mark(&self) -> Mark {
         let (next, undo) = (self.scratch.next.len(), self.scratch.undo.len());
         Mark { at: self.at, out: self.out.len(), next, undo, copying: self.copying }
@@ -498,7 +498,7 @@ impl<'w, 'a> Elements<'w, 'a> {
         Self { walk, index: 0, old_count, len, mode, run: Run::default(), changed: None, variant: false }
     }
 
-    #[inline]
+    #[inline(always)]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         if self.mode != Mode::InPlace || self.index >= self.old_count {
             return self.other_element(value);

@@ -185,7 +185,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks a value beside its old words.
-    #[inline]
+    #[inline(always)]
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         if self.halted != Halted::No {
             return Err(Halt::Bail);
@@ -232,7 +232,8 @@ impl<'a> Walk<'a> {
     fn replace<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame) -> Result<(), Halt> {
         self.halted = Halted::No;
         self.scratch.path.truncate(frame.depth);
-        self.scratch.variants.retain(|open| open.depth < frame.depth);
+        self.scratch.variants.retain(|&(_, depth)| depth < frame.depth);
+        self.scratch.by_name.retain(|object| object.depth() <= frame.depth);
         self.scratch.lists.retain(|list| list.depth() < frame.depth);
         self.at = frame.at;
         self.start_copying();
@@ -317,7 +318,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, step: Step) {
         if let Some(slot) = self.scratch.path.last_mut() {
             *slot = step;
@@ -325,13 +326,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Where the next word of the new tape goes.
-    #[inline]
+    #[inline(always)]
     fn position(&self) -> usize {
         if self.copying { self.scratch.next.len() } else { self.at }
     }
 
     /// The next `count` words stay as they are.
-    #[inline]
+    #[inline(always)]
     fn keep(&mut self, count: usize) {
         if self.copying {
             self.scratch.next.extend_from_slice(&self.words[self.at..self.at + count]);
@@ -381,7 +382,7 @@ impl<'a> Walk<'a> {
         tracked
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&mut self, word: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
         if self.words[self.at] == word {
             self.keep(1);
@@ -390,7 +391,7 @@ impl<'a> Walk<'a> {
         self.changed(Leaf::one(word), write)
     }
 
-    #[inline]
+    #[inline(always)]
     fn leaf(&mut self, leaf: Leaf, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
         let words = leaf.words();
         if words.len() == 1 {
@@ -419,7 +420,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, text: &str) -> Result<(), Halt> {
         if let [header, digest, ..] = self.words[self.at..]
             && header == word::tagged(Tag::Text, text.len() as u64)
@@ -454,7 +455,7 @@ impl<'a> Walk<'a> {
         self.leaf(Leaf::raw(self.tape.key, json), |out| out.extend_from_slice(json.as_bytes()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn tracked<T: Serialize + ?Sized>(&mut self, id: u64, generation: u64, value: &T) -> Result<(), Halt> {
         if let [header, old_id, old_generation, ..] = self.words[self.at..]
             && word::is(header, Tag::Tracked)
@@ -490,7 +491,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Writes the size of the container that began at `start` into its header.
-    #[inline]
+    #[inline(always)]
     fn close(&mut self, start: usize, header: u64) {
         if self.copying {
             let size = self.scratch.next.len() - start;
@@ -502,7 +503,7 @@ impl<'a> Walk<'a> {
 /// Implements the leaves of a serializer in terms of `leaf` and `text`.
 macro_rules! leaves {
     ($($method:ident: $type:ty => $leaf:expr, $write:expr;)*) => {$(
-        #[inline]
+        #[inline(always)]
         fn $method(self, value: $type) -> Result<(), Halt> {
             let leaf: Leaf = $leaf(value.into());
             self.leaf(leaf, |out| $write(out, value))
@@ -593,6 +594,7 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
 
     serialize_leaves!();
 
+    #[inline]
     fn serialize_str(self, value: &str) -> Result<(), Halt> {
         self.text(value)
     }
@@ -642,8 +644,9 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         variant: &'static str,
         len: usize,
     ) -> Result<Elements<'w, 'a>, Halt> {
+        let depth = self.scratch.path.len();
         let open = self.open_variant(variant)?;
-        self.scratch.variants.push(open);
+        self.scratch.variants.push((open, depth));
         let mut elements = self.open_list(Some(len), true)?;
         elements.variant = true;
         Ok(elements)
@@ -653,7 +656,7 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         self.open_map()
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Fields<'w, 'a>, Halt> {
         self.open_struct(name)
     }
@@ -665,8 +668,9 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         variant: &'static str,
         _: usize,
     ) -> Result<Fields<'w, 'a>, Halt> {
+        let depth = self.scratch.path.len();
         let open = self.open_variant(variant)?;
-        self.scratch.variants.push(open);
+        self.scratch.variants.push((open, depth));
         let mut fields = self.open_struct(name)?;
         fields.variant = true;
         Ok(fields)

@@ -11,21 +11,32 @@ use crate::key::KeyWriter;
 use crate::tape::{self, Step, same_name};
 use crate::word::{self, Tag};
 
-/// An object that is being walked.
+/// An object that is being walked. Small, because it is handed about for every row.
 #[derive(Clone, Copy)]
 pub(crate) struct Open {
     /// Where it begins on the new tape.
     start: usize,
-    /// Where its first value begins on the old one, and where it ends.
+    /// Where its old words begin.
     old: usize,
-    old_end: usize,
-    header: u64,
-    /// Of the path to it.
-    pub(super) depth: usize,
+}
+
+/// An object whose old entries are found by name: where its part of each stack begins.
+#[derive(Clone, Copy)]
+pub(crate) struct ByName {
+    entries: usize,
+    names: usize,
+    hashes: usize,
+    depth: usize,
+}
+
+impl ByName {
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
 }
 
 impl<'a> Walk<'a> {
-    #[inline]
+    #[inline(always)]
     fn open(&mut self, tag: Tag) -> Result<Open, Halt> {
         let mut header = self.words[self.at];
         if !word::is(header, tag) {
@@ -35,21 +46,28 @@ impl<'a> Walk<'a> {
         if !word::is(header, tag) || tag == Tag::Map && header & word::REPEATED_KEY != 0 {
             return Err(self.other_kind());
         }
-        let open = Open {
-            start: self.position(),
-            old: self.at + 1,
-            old_end: self.at + word::size(header),
-            header,
-            depth: self.scratch.path.len(),
-        };
+        let open = Open { start: self.position(), old: self.at };
         self.keep(1);
         Ok(open)
+    }
+
+    #[inline]
+    fn old_header(&self, open: Open) -> u64 {
+        self.words[open.old]
+    }
+
+    fn old_end(&self, open: Open) -> usize {
+        open.old + word::size(self.old_header(open))
+    }
+
+    fn by_name(&self) -> ByName {
+        *self.scratch.by_name.last().expect("the object said that it is walked by name")
     }
 
     pub(super) fn open_variant(&mut self, variant: &'static str) -> Result<Open, Halt> {
         let at = self.at;
         let open = self.open(Tag::Struct)?;
-        let (start, end) = self.tape.templates.span(word::template(open.header));
+        let (start, end) = self.tape.templates.span(word::template(self.old_header(open)));
         if end - start != 1 || !same_name(self.tape.templates.names[start], variant) {
             self.at = at;
             return Err(self.other_kind());
@@ -60,26 +78,27 @@ impl<'a> Walk<'a> {
 
     pub(super) fn close_variant(&mut self, open: Open) {
         self.scratch.path.pop();
-        self.at = open.old_end;
-        self.close(open.start, open.header & !0xffff_ffff);
+        self.at = self.old_end(open);
+        self.close(open.start, self.old_header(open) & !0xffff_ffff);
     }
 
+    /// Closes the object around the fields of a variant.
     pub(super) fn close_pending_variant(&mut self) {
-        let open = self.scratch.variants.pop().expect("a variant's fields are inside its object");
+        let (open, _) = self.scratch.variants.pop().expect("a variant's fields are inside its object");
         self.close_variant(open);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn open_struct<'w>(&'w mut self, name: &'static str) -> Result<Fields<'w, 'a>, Halt> {
-        if name == RAW_VALUE {
-            let open = Open { start: 0, old: 0, old_end: 0, header: 0, depth: 0 };
-            let mode = Mode::Raw;
-            return Ok(Fields { walk: self, open, next: 0, end: 0, item: false, mode, variant: false });
+        if name.len() == RAW_VALUE.len() && name == RAW_VALUE {
+            let open = Open { start: 0, old: 0 };
+            return Ok(Fields { walk: self, open, next: 0, end: 0, item: false, mode: Mode::Raw, variant: false });
         }
         let item = self.at == self.element_at;
         let open = self.open(Tag::Struct)?;
-        let (next, end) = self.tape.templates.span(word::template(open.header));
+        let (next, end) = self.tape.templates.span(word::template(self.old_header(open)));
         self.scratch.path.push(Step::Index(0));
+        let (next, end) = (next as u32, end as u32);
         Ok(Fields { walk: self, open, next, end, item, mode: Mode::InOrder, variant: false })
     }
 
@@ -107,13 +126,8 @@ pub(super) fn is_identity(name: &str) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     InOrder,
-    /// Old entries are found by name: they are on the stack from `entries` on. `names` and `hashes` are where
-    /// the new names, or the hashes of the new keys, begin.
-    ByName {
-        entries: usize,
-        names: usize,
-        hashes: usize,
-    },
+    /// Old entries are found by name: see [`ByName`].
+    ByName,
     /// JSON text in a struct's clothes.
     Raw,
 }
@@ -122,8 +136,8 @@ pub(crate) struct Fields<'w, 'a> {
     walk: &'w mut Walk<'a>,
     open: Open,
     /// The next name of the old template, and its end.
-    next: usize,
-    end: usize,
+    next: u32,
+    end: u32,
     /// The first field may be the identity of a list's item.
     item: bool,
     mode: Mode,
@@ -132,10 +146,13 @@ pub(crate) struct Fields<'w, 'a> {
 }
 
 impl Fields<'_, '_> {
-    #[inline]
+    #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
         let walk = &mut *self.walk;
-        if self.mode == Mode::InOrder && self.next < self.end && same_name(walk.tape.templates.names[self.next], name) {
+        if self.mode == Mode::InOrder
+            && self.next < self.end
+            && same_name(walk.tape.templates.names[self.next as usize], name)
+        {
             self.next += 1;
             if std::mem::take(&mut self.item) && is_identity(name) {
                 walk.identify();
@@ -155,7 +172,7 @@ impl Fields<'_, '_> {
             self.walk.scratch.display = json;
             return result;
         }
-        let entries = self.go_by_name();
+        let ByName { entries, .. } = self.go_by_name();
         let walk = &mut *self.walk;
         walk.step(Step::Name(name));
         walk.scratch.names.push(name);
@@ -170,22 +187,25 @@ impl Fields<'_, '_> {
         walk.add(value)
     }
 
-    fn go_by_name(&mut self) -> usize {
-        if let Mode::ByName { entries, .. } = self.mode {
-            return entries;
+    fn go_by_name(&mut self) -> ByName {
+        if self.mode == Mode::ByName {
+            return self.walk.by_name();
         }
+        self.mode = Mode::ByName;
         let walk = &mut *self.walk;
         walk.start_copying();
         let (entries, names) = (walk.scratch.entries.len(), walk.scratch.names.len());
-        let (first, _) = walk.tape.templates.span(word::template(self.open.header));
-        walk.scratch.names.extend_from_slice(&walk.tape.templates.names[first..self.next]);
-        let mut at = self.open.old;
-        for key in first..self.end {
-            walk.scratch.entries.push(tape::Entry { hash: 0, key, value: at, seen: key < self.next });
+        let (first, end) = walk.tape.templates.span(word::template(walk.old_header(self.open)));
+        let next = self.next as usize;
+        walk.scratch.names.extend_from_slice(&walk.tape.templates.names[first..next]);
+        let mut at = self.open.old + 1;
+        for key in first..end {
+            walk.scratch.entries.push(tape::Entry { hash: 0, key, value: at, seen: key < next });
             at += word::size(walk.words[at]);
         }
-        self.mode = Mode::ByName { entries, names, hashes: 0 };
-        entries
+        let by_name = ByName { entries, names, hashes: 0, depth: walk.scratch.path.len() };
+        walk.scratch.by_name.push(by_name);
+        by_name
     }
 
     fn finish(mut self) -> Result<(), Halt> {
@@ -196,8 +216,9 @@ impl Fields<'_, '_> {
             self.go_by_name();
         }
         let walk = self.walk;
-        let mut header = self.open.header & !0xffff_ffff;
-        if let Mode::ByName { entries, names, .. } = self.mode {
+        let mut header = walk.old_header(self.open) & !0xffff_ffff;
+        if self.mode == Mode::ByName {
+            let ByName { entries, names, .. } = walk.by_name();
             for index in entries..walk.scratch.entries.len() {
                 let entry = walk.scratch.entries[index];
                 if !entry.seen {
@@ -207,9 +228,10 @@ impl Fields<'_, '_> {
                 }
             }
             walk.scratch.entries.truncate(entries);
+            walk.scratch.by_name.pop();
             header = walk.struct_header(names);
         }
-        walk.at = self.open.old_end;
+        walk.at = walk.old_end(self.open);
         walk.scratch.path.pop();
         walk.close(self.open.start, header);
         if self.variant {
@@ -251,16 +273,18 @@ impl SerializeStruct for Fields<'_, '_> {
     type Ok = ();
     type Error = Halt;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
         self.field(name, value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Result<(), Halt> {
         if self.mode == Mode::InOrder && self.next == self.end && !self.variant {
             self.walk.scratch.path.pop();
-            self.walk.close(self.open.start, self.open.header & !0xffff_ffff);
+            if self.walk.copying {
+                self.walk.close(self.open.start, self.walk.old_header(self.open) & !0xffff_ffff);
+            }
             return Ok(());
         }
         self.finish()
@@ -291,16 +315,18 @@ pub(crate) struct Entries<'w, 'a> {
 }
 
 impl Entries<'_, '_> {
-    fn go_by_name(&mut self) -> (usize, usize) {
-        if let Mode::ByName { entries, hashes, .. } = self.mode {
-            return (entries, hashes);
+    fn go_by_name(&mut self) -> ByName {
+        if self.mode == Mode::ByName {
+            return self.walk.by_name();
         }
+        self.mode = Mode::ByName;
         let walk = &mut *self.walk;
         walk.start_copying();
         let (entries, hashes) = (walk.scratch.entries.len(), walk.scratch.hashes.len());
         let mut key = std::mem::take(&mut walk.scratch.display).into_bytes();
-        let mut at = self.open.old;
-        while at < self.open.old_end {
+        let mut at = self.open.old + 1;
+        let end = walk.old_end(self.open);
+        while at < end {
             key.clear();
             word::read_key(&walk.words[at..], &mut key);
             let hash = word::hash(walk.tape.key, &key);
@@ -315,8 +341,9 @@ impl Entries<'_, '_> {
         key.clear();
         walk.scratch.display = String::from_utf8(key).unwrap_or_default();
         walk.scratch.entries[entries..].sort_unstable_by_key(|entry| (entry.hash, entry.key));
-        self.mode = Mode::ByName { entries, names: 0, hashes };
-        (entries, hashes)
+        let by_name = ByName { entries, names: 0, hashes, depth: walk.scratch.path.len() };
+        walk.scratch.by_name.push(by_name);
+        by_name
     }
 
     fn entry<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
@@ -324,7 +351,8 @@ impl Entries<'_, '_> {
         let (start, end) = (self.text, walk.scratch.text.len());
         walk.step(Step::Text { start, end });
         let key = &walk.scratch.text[start..];
-        if self.mode == Mode::InOrder && walk.at < self.open.old_end && word::key_is(&walk.words[walk.at..], key) {
+        if self.mode == Mode::InOrder && walk.at < walk.old_end(self.open) && word::key_is(&walk.words[walk.at..], key)
+        {
             let identity = std::mem::take(&mut self.item) && is_identity(key);
             walk.keep(word::size(walk.words[walk.at]));
             if identity {
@@ -332,7 +360,7 @@ impl Entries<'_, '_> {
             }
             return walk.value(value);
         }
-        let (entries, _) = self.go_by_name();
+        let ByName { entries, .. } = self.go_by_name();
         let walk = &mut *self.walk;
         let scratch = &mut *walk.scratch;
         let key = &scratch.text[start..];
@@ -369,12 +397,13 @@ impl SerializeMap for Entries<'_, '_> {
     }
 
     fn end(mut self) -> Result<(), Halt> {
-        if self.mode == Mode::InOrder && self.walk.at < self.open.old_end {
+        if self.mode == Mode::InOrder && self.walk.at < self.walk.old_end(self.open) {
             self.go_by_name();
         }
         let walk = self.walk;
         let mut header = word::tagged(Tag::Map, 0);
-        if let Mode::ByName { entries, hashes, .. } = self.mode {
+        if self.mode == Mode::ByName {
+            let ByName { entries, hashes, .. } = walk.by_name();
             for index in entries..walk.scratch.entries.len() {
                 let entry = walk.scratch.entries[index];
                 if !entry.seen {
@@ -388,11 +417,12 @@ impl SerializeMap for Entries<'_, '_> {
                 }
             }
             walk.scratch.entries.truncate(entries);
+            walk.scratch.by_name.pop();
             header = walk.map_header(hashes);
         }
         walk.scratch.text.truncate(self.text);
         walk.scratch.path.pop();
-        walk.at = self.open.old_end;
+        walk.at = walk.old_end(self.open);
         walk.close(self.open.start, header);
         if header & word::REPEATED_KEY != 0 {
             return Err(walk.other_kind());
