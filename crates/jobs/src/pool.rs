@@ -326,9 +326,7 @@ impl Shared {
         if let Some((owner, id)) = done {
             state.running.retain(|task| task.core().id != id);
             state.queue.done(owner);
-            if state.closing {
-                self.quiet.notify_all();
-            }
+            self.ring_quiet(&state);
         }
         loop {
             if let Some(task) = state.queue.pop() {
@@ -444,8 +442,10 @@ impl Shared {
         drop(state);
         drop(waiting);
         task.discard_work();
-        if let Err(task) = self.timers.report_cancelled(Arc::clone(task)) {
-            self.end_cancelled(&task);
+        match self.timers.report_cancelled(Arc::clone(task)) {
+            // The thread that shuts down may be waiting for just this.
+            Ok(()) => self.ring_quiet(&lock(&self.state)),
+            Err(task) => self.end_cancelled(&task),
         }
     }
 
@@ -453,6 +453,11 @@ impl Shared {
         task.tell(Report::Ended(End::Cancelled));
         let mut state = lock(&self.state);
         state.ending -= 1;
+        self.ring_quiet(&state);
+    }
+
+    /// Wakes the thread that shuts down, if one does. The lock has to be held, or it could just be about to wait.
+    fn ring_quiet(&self, state: &State) {
         if state.closing {
             self.quiet.notify_all();
         }
@@ -480,9 +485,6 @@ impl Shared {
             Self::cancel(task);
         }
         drop(tasks);
-        while let Some(task) = self.timers.pop_cancelled() {
-            self.end_cancelled(&task);
-        }
         let running = self.wait_until_quiet(deadline);
         let mut lost = 0;
         for task in running {
@@ -497,10 +499,18 @@ impl Shared {
         lost
     }
 
-    /// Waits until nothing runs or the time is up, and gives back what runs still.
+    /// Reports the jobs that were cancelled while they waited, waits until nothing runs or the time is up, and gives
+    /// back what runs still.
     fn wait_until_quiet(&self, deadline: Option<Instant>) -> Vec<Arc<dyn Task>> {
         let mut state = lock(&self.state);
         while !state.running.is_empty() || state.ending > 0 {
+            // The thread that keeps the time does this too, but a driven pool has none.
+            if let Some(task) = self.timers.pop_cancelled() {
+                drop(state);
+                self.end_cancelled(&task);
+                state = lock(&self.state);
+                continue;
+            }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             state = match left {
                 Some(Duration::ZERO) => break,

@@ -3,6 +3,8 @@
 //! No test waits for time to pass. Threads wait for each other through channels, and times come from a clock that
 //! the test moves. Only a test that would fail otherwise ever reaches `PATIENCE`.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
