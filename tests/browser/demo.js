@@ -1,0 +1,142 @@
+/**
+ * The demo's page as a test uses it, in one place.
+ * @module
+ */
+
+import { readFile } from 'node:fs/promises'
+
+import { expectText } from './harness.js'
+
+/** @import { Page } from 'playwright-core' */
+
+/** What the streaming text is in the end. */
+export const STORY = await readFile(new URL('../../examples/demo/src/story.txt', import.meta.url), 'utf8')
+
+/**
+ * Waits until the page shows its state, all of it.
+ * @param {Page} page
+ */
+export async function shown(page) {
+  await expectText(page, '#connection', 'live')
+  await expectText(page, '#rows', '10,000')
+}
+
+/**
+ * @param {Page} page
+ * @param {string} card its id
+ * @param {string} name
+ */
+export function button(page, card, name) {
+  return page.locator(`#${card} button`, { hasText: new RegExp(`^\\s*${name.replace('+', '\\+')}\\s*$`) }).first()
+}
+
+/** @param {Page} page */
+export async function addOne(page) {
+  await button(page, 'counter', '+1').click()
+}
+
+/**
+ * @param {Page} page
+ * @param {{ seconds?: number, fail?: boolean, panic?: boolean }} [order]
+ */
+export async function startHeavy(page, { seconds = 1, fail = false, panic = false } = {}) {
+  const form = page.locator('#start form')
+  await form.locator('[name=seconds]').fill(String(seconds))
+  await form.locator('[name=fail]').setChecked(fail)
+  await form.locator('[name=panic]').setChecked(panic)
+  await form.locator('button').click()
+}
+
+/** @param {Page} page */
+export async function startText(page) {
+  await button(page, 'text', 'Start').click()
+}
+
+/**
+ * Waits until so many tokens have come.
+ * @param {Page} page
+ * @param {number} tokens
+ */
+export async function streamed(page, tokens) {
+  await page.waitForFunction((tokens) => Number(document.querySelector('#tokens')?.textContent) >= tokens, tokens)
+}
+
+/**
+ * A card that a person can see.
+ * @param {Page} page
+ * @param {string | RegExp} text
+ */
+export function toast(page, text) {
+  return page.locator('windlass-toasts li', { hasText: text }).first()
+}
+
+/** @param {Page} page */
+export function bar(page) {
+  return page.locator('windlass-bar')
+}
+
+/**
+ * Marks the page, so that a test can tell whether it is still the same document.
+ * @param {Page} page
+ */
+export async function mark(page) {
+  await page.evaluate(() => void Object.assign(window, { marked: true }))
+}
+
+/** @param {Page} page */
+export async function isMarked(page) {
+  return page.evaluate(() => 'marked' in window)
+}
+
+/**
+ * Every text that the page was notified of from now on, in order; shown or not.
+ * @param {Page} page
+ * @returns {Promise<() => Promise<string[]>>}
+ */
+export async function notified(page) {
+  await page.evaluate(async () => {
+    const client = '/windlass/windlass.js'
+    const { app } = await import(client)
+    const texts = /** @type {string[]} */ ([])
+    Object.assign(window, { texts })
+    app.addEventListener('notify', (/** @type {CustomEvent} */ event) => texts.push(event.detail.text))
+  })
+  return () => page.evaluate(() => /** @type {{ texts: string[] }} */ (/** @type {unknown} */ (window)).texts)
+}
+
+/**
+ * Looks at every text that the streaming card shows from now on; how many were no beginning of the story.
+ * @param {Page} page
+ * @returns {Promise<() => Promise<{ seen: number, wrong: string[] }>>}
+ */
+export async function watchText(page) {
+  await page.evaluate((story) => {
+    const body = /** @type {Element} */ (document.querySelector('#body'))
+    const watched = { seen: 0, wrong: /** @type {string[]} */ ([]) }
+    Object.assign(window, { watched })
+    new MutationObserver(() => {
+      const text = body.textContent ?? ''
+      watched.seen += 1
+      if (!story.startsWith(text)) watched.wrong.push(text)
+    }).observe(body, { subtree: true, childList: true, characterData: true })
+  }, STORY)
+  return () => page.evaluate(() => /** @type {any} */ (window).watched)
+}
+
+/**
+ * The text of the streaming card, as it is.
+ * @param {Page} page
+ */
+export async function story(page) {
+  return page.locator('#body').textContent()
+}
+
+/**
+ * The bytes of each message that the server sends from now on.
+ * @param {Page} page before it is opened, or it connects again
+ */
+export function received(page) {
+  const frames = /** @type {string[]} */ ([])
+  page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(String(payload))))
+  return frames
+}

@@ -1,0 +1,62 @@
+/**
+ * The small examples of the demo: the counter, the streaming text, and the source of each.
+ * @module
+ */
+
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+
+import { addOne, button, shown, startText, story, STORY, streamed, watchText } from './demo.js'
+import { closeBrowser, expectText, withWorld } from './harness.js'
+
+after(closeBrowser)
+
+test('the counter counts up and down and starts again', withWorld(async ({ open }) => {
+  const page = await open()
+  await shown(page)
+  await addOne(page)
+  await expectText(page, '#count', '1')
+  await button(page, 'counter', 'Add 10').click()
+  await expectText(page, '#count', '11')
+  await button(page, 'counter', '−1').click()
+  await expectText(page, '#count', '10')
+  await button(page, 'counter', 'Reset').click()
+  await expectText(page, '#count', '0')
+  await expectText(page, '#counter .wire', '23 bytes  [["counter","count",0]]')
+}))
+
+test('text streams token by token, stops, goes on where it stopped, and is cleared', withWorld(async ({ open }) => {
+  const page = await open()
+  await shown(page)
+  const watched = await watchText(page)
+  await startText(page)
+  await streamed(page, 30)
+  await button(page, 'text', 'Stop').click()
+  await page.locator('#text').getByText('streaming').last().waitFor({ state: 'hidden' })
+  const stopped = await story(page)
+  assert.ok(stopped && stopped !== STORY && STORY.startsWith(stopped), `${stopped}`)
+  await startText(page)
+  await expectText(page, '#tokens', await page.locator('#text [w-text="text.total"]').innerText())
+  assert.equal(await story(page), STORY)
+  const { seen, wrong } = await watched()
+  assert.deepEqual(wrong, [])
+  // 600 tokens in 12 s: were they sent in lumps, far fewer texts would be seen.
+  assert.ok(seen > 150, `${seen} texts were seen on the way`)
+  await button(page, 'text', 'Clear').click()
+  await expectText(page, '#tokens', '0')
+  assert.equal(await story(page), '')
+}))
+
+test('the source of each example is a click away', withWorld(async ({ open, context }) => {
+  const page = await open()
+  for (const card of ['counter', 'start', 'progress', 'end', 'result', 'text', 'table']) {
+    const links = await page.locator(`#${card} > footer a`).evaluateAll((links) => links.map((link) => /** @type {HTMLAnchorElement} */ (link).href))
+    assert.ok(links.length >= 2, `${card} links to its Rust and its HTML`)
+    for (const link of links) {
+      const answer = await context.request.get(link)
+      assert.equal(answer.status(), 200, link)
+      assert.match(answer.headers()['content-type'], /^text\/plain/)
+      assert.match(await answer.text(), link.endsWith('.rs') ? /^\/\/! / : new RegExp(`^<section id="${card}"[^]*</section>\\n$`))
+    }
+  }
+}))
