@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use windlass_protocol::{ClientId, ClientMessage, Close, Epoch, Hello, JobId, Secret, Seq, SessionId};
 use windlass_sync::{HashKey, Shadow};
 
@@ -85,9 +85,26 @@ pub struct SessionOptions {
 pub struct Scratch {
     pub(crate) ops: Vec<u8>,
     pub(crate) frame: Vec<u8>,
+    /// Where small frames are carved from, so that a turn allocates nothing.
+    arena: BytesMut,
 }
 
 impl Scratch {
+    /// The frame that was written, as bytes to share; the buffer is empty again.
+    pub(crate) fn take_frame(&mut self) -> Bytes {
+        let frame = if self.frame.len() > ARENA / 4 {
+            Bytes::copy_from_slice(&self.frame)
+        } else {
+            if self.arena.capacity() < self.frame.len() {
+                self.arena = BytesMut::with_capacity(ARENA);
+            }
+            self.arena.extend_from_slice(&self.frame);
+            self.arena.split().freeze()
+        };
+        self.frame.clear();
+        frame
+    }
+
     /// Gives memory back after a frame that was much larger than usual.
     pub(crate) fn trim(&mut self) {
         self.ops.clear();
@@ -126,6 +143,20 @@ pub(crate) struct Batch<A: App> {
     pub(crate) events: Vec<(Option<ClientId>, crate::Class, String)>,
     pub(crate) effects: Vec<Output<A>>,
     pub(crate) starts: Vec<Start<A>>,
+}
+
+impl<A: App> Batch<A> {
+    /// Empties it and keeps its room: a turn that stages nothing allocates nothing.
+    pub(crate) fn clear(&mut self) {
+        if let Some(before) = self.before.take() {
+            bury(before);
+        }
+        self.in_place = false;
+        self.consumed.clear();
+        self.events.clear();
+        self.effects.clear();
+        self.starts.clear();
+    }
 }
 
 impl<A: App> Default for Batch<A> {
@@ -394,3 +425,5 @@ impl<A: App> Session<A> {
 const JOBS: &str = "$jobs";
 /// A few large frames' worth; a buffer beyond that is a snapshot's and goes back.
 const SCRATCH_KEPT: usize = 64 * 1024;
+/// A session that waits for an ack holds on to one of these, whatever the size of its frame.
+const ARENA: usize = 2048;

@@ -1,6 +1,5 @@
 //! What a session tells its clients: one walk of the view a turn, at most one frame a client.
 
-use bytes::Bytes;
 use windlass_protocol::frame::{self, Extras};
 use windlass_protocol::{EventId, FrameNumber, Seq};
 
@@ -94,20 +93,17 @@ impl<A: App> Session<A> {
 
     /// Lets go what the turn staged.
     pub(crate) fn commit(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
-        if let Some(before) = batch.before {
-            bury(before);
-        }
-        for (to, class, body) in batch.events {
+        for (to, class, body) in self.batch.events.drain(..) {
             self.last_event += 1;
             let id = EventId { epoch: self.options.epoch, n: self.last_event };
             for client in self.clients.iter_mut().filter(|client| to.is_none_or(|to| to == client.id)) {
                 client.events.push(id, class.clone(), body.clone());
             }
         }
-        self.used |= !batch.starts.is_empty();
-        self.outputs.extend(batch.starts.into_iter().map(Output::Start));
-        self.outputs.extend(batch.effects);
+        self.used |= !self.batch.starts.is_empty();
+        self.outputs.extend(self.batch.starts.drain(..).map(Output::Start));
+        self.outputs.append(&mut self.batch.effects);
+        self.batch.clear();
     }
 
     /// Sends a client what it has to be told, if it can be.
@@ -161,8 +157,7 @@ impl<A: App> Session<A> {
         client.actions.write_unsent(n, &mut extras);
         client.events.write_unsent(n, &mut extras);
         extras.end();
-        let frame = Bytes::copy_from_slice(&scratch.frame);
-        scratch.frame.clear();
+        let frame = scratch.take_frame();
         if let (Some(frame), Some(held)) = (client.stream.push(frame), &mut client.connection) {
             held.ready = false;
             self.outputs.push(Output::Send(held.id, frame));

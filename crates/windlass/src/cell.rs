@@ -144,7 +144,7 @@ impl<S: State> Cell<S> {
     pub(crate) fn close(&self, close: impl Fn() -> Close) {
         for outlet in &lock(&self.inbox).outlets {
             outlet.close(close());
-            outlet.waker.wake();
+            outlet.wake();
         }
     }
 
@@ -168,7 +168,7 @@ impl<S: State> Cell<S> {
     fn wake_driver(self: &Arc<Self>) {
         let outlet = lock(&self.inbox).outlets.last().cloned();
         match outlet {
-            Some(outlet) => outlet.waker.wake(),
+            Some(outlet) => outlet.wake(),
             None => self.hub.spawn_driver(Arc::clone(self)),
         }
     }
@@ -366,7 +366,7 @@ impl<S: State> Core<S> {
     /// Tells a connection's task to look into its outlet, unless it is the one that works.
     fn wake(&self, outlet: &Outlet) {
         if self.worker != Some(outlet.id) {
-            outlet.waker.wake();
+            outlet.wake();
         }
     }
 

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
@@ -26,12 +28,24 @@ use crate::hub::Hub;
 use crate::outlet::Outlet;
 use crate::program::State;
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
-
 /// The life of a connection, from the upgraded socket to its end.
 pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, upgraded: Upgraded) {
-    let config = config(hub.options.message_bytes_max);
-    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let config = Some(config(hub.options.message_bytes_max));
+    // Nearly always a bare TCP stream, which is then worked on without the layers that carried it here.
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => {
+            let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+            let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
+            live(hub, socket).await;
+        }
+        Err(upgraded) => {
+            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, config).await;
+            live(hub, socket).await;
+        }
+    }
+}
+
+async fn live<S: State, IO: AsyncRead + AsyncWrite + Unpin>(hub: Arc<Hub<S>>, socket: WebSocketStream<IO>) {
     let closing = hub.closing.clone();
     let mut connection = Connection::new(hub, socket);
     // Until hello nobody knows this connection, so that it listens for the end itself.
@@ -58,9 +72,9 @@ pub(crate) fn config(message_bytes_max: usize) -> WebSocketConfig {
         .max_frame_size(Some(message_bytes_max))
 }
 
-struct Connection<S: State> {
+struct Connection<S: State, IO> {
     hub: Arc<Hub<S>>,
-    socket: Socket,
+    socket: WebSocketStream<IO>,
     outlet: Arc<Outlet>,
     cell: Option<Arc<Cell<S>>>,
     /// The message that is being sent, and how much of it was.
@@ -106,8 +120,8 @@ enum Step {
     Over,
 }
 
-impl<S: State> Connection<S> {
-    fn new(hub: Arc<Hub<S>>, socket: Socket) -> Self {
+impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
+    fn new(hub: Arc<Hub<S>>, socket: WebSocketStream<IO>) -> Self {
         let outlet = Arc::new(Outlet::new(hub.connection_id()));
         let due = Instant::now() + HELLO_MAX;
         Self {
@@ -132,7 +146,7 @@ impl<S: State> Connection<S> {
     }
 
     fn poll(&mut self, task: &mut Context<'_>, until: Until) -> Poll<Ended> {
-        self.outlet.waker.register(task.waker());
+        self.outlet.register(task.waker());
         for _ in 0..ROUNDS_MAX {
             if let Step::Over = self.write(task) {
                 return Poll::Ready(Ended::Yes);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -20,7 +21,9 @@ pub(crate) struct Outlet {
     /// How much `frames` holds, the close counted as one: a poll that finds nothing takes no lock.
     len: AtomicUsize,
     flushed: AtomicBool,
-    pub(crate) waker: AtomicWaker,
+    waker: AtomicWaker,
+    /// The waker was used up.
+    woken: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +40,7 @@ impl Outlet {
             len: AtomicUsize::new(0),
             flushed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
+            woken: AtomicBool::new(true),
         }
     }
 
@@ -81,6 +85,20 @@ impl Outlet {
 
     pub(crate) fn is_full(&self) -> bool {
         self.len.load(Ordering::Acquire) >= FRAMES_MAX
+    }
+
+    /// Makes the connection's task look here.
+    pub(crate) fn wake(&self) {
+        self.woken.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Registers the task that polls; always the same one, so that only a waker that was used up is replaced.
+    pub(crate) fn register(&self, waker: &Waker) {
+        if self.woken.load(Ordering::Acquire) {
+            self.woken.store(false, Ordering::Release);
+            self.waker.register(waker);
+        }
     }
 
     /// The socket has taken everything.
