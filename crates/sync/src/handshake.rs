@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     /// Some rows of such a list, or groups of them.
     Group { generation: u64, rows: usize },
     /// One row of a group.
-    Row { id: u64 },
+    Row { id: u64, generation: u64 },
 }
 
 thread_local! {

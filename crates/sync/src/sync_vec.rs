@@ -54,6 +54,14 @@ struct Chunk<T> {
 struct Row<T> {
     value: Arc<T>,
     id: u64,
+    generation: u64,
+}
+
+impl<T> Row<T> {
+    fn new(value: T) -> Self {
+        let id = generation::next();
+        Self { value: Arc::new(value), id, generation: id }
+    }
 }
 
 /// Where a row is.
@@ -156,7 +164,7 @@ impl<T> SyncVec<T> {
     ///
     /// When the index is beyond the length.
     pub fn insert(&mut self, index: usize, value: T) {
-        self.insert_row(index, Row { value: Arc::new(value), id: generation::next() });
+        self.insert_row(index, Row::new(value));
     }
 
     fn insert_row(&mut self, index: usize, row: Row<T>) {
@@ -333,7 +341,9 @@ impl<T: Clone> SyncVec<T> {
             return None;
         }
         let place = self.place(index);
-        Some(Arc::make_mut(&mut self.chunk_mut(place)[place.row].value))
+        let row = &mut self.chunk_mut(place)[place.row];
+        row.generation = generation::next();
+        Some(Arc::make_mut(&mut row.value))
     }
 
     /// The rows in order, to be changed. All of them count as changed.
@@ -350,7 +360,10 @@ impl<T: Clone> SyncVec<T> {
                 chunk.generation = generation;
                 Arc::make_mut(&mut chunk.rows).iter_mut()
             })
-            .map(|row| Arc::make_mut(&mut row.value))
+            .map(move |row| {
+                row.generation = generation;
+                Arc::make_mut(&mut row.value)
+            })
     }
 
     /// The rows as a plain list.
@@ -422,7 +435,7 @@ impl<T> Extend<T> for SyncVec<T> {
 
 impl<T> FromIterator<T> for SyncVec<T> {
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
-        let rows = values.into_iter().map(|value| Row { value: Arc::new(value), id: generation::next() });
+        let rows = values.into_iter().map(Row::new);
         Self::of(rows.collect())
     }
 }
@@ -522,7 +535,7 @@ impl<T: Serialize> Serialize for Chunk<T> {
 
 impl<T: Serialize> Serialize for Row<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        handshake::announce(serializer, Kind::Row { id: self.id }, &*self.value)
+        handshake::announce(serializer, Kind::Row { id: self.id, generation: self.generation }, &*self.value)
     }
 }
 

@@ -15,7 +15,7 @@
 //! | tracked | tag and size, id, generation; the value |
 //! | grouped list | tag and size, order, generation; a list of groups |
 //! | group of rows | tag and size, generation, number of rows; the rows, or groups again |
-//! | row of a group | tag and size, id; the value |
+//! | row of a group | tag and size, id, generation; the value |
 
 use std::hash::Hasher;
 

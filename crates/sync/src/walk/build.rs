@@ -8,7 +8,7 @@ use serde::ser::{
 };
 use windlass_protocol::ops;
 
-use super::list::Grouped;
+use super::list::{Grouped, RowId};
 use super::{Halt, RAW_VALUE, Walk, leaves, serialize_leaves, write_bool, write_float, write_integer};
 use crate::handshake::{self, Kind};
 use crate::key::KeyWriter;
@@ -109,9 +109,9 @@ impl<'w, 'a> Serializer for Build<'w, 'a> {
                 self.0.in_group = true;
                 self.marked(Tag::Group, [generation, rows as u64], value)
             }
-            Some(Kind::Row { id }) => {
+            Some(Kind::Row { id, generation }) => {
                 ops::item(self.0.out);
-                self.0.build_row(value, Some(id))
+                self.0.build_row(value, Some(RowId { id, generation }))
             }
         }
     }

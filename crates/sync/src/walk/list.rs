@@ -56,11 +56,20 @@ struct Mark {
     copying: bool,
 }
 
+/// What a row of a group says of itself.
+#[derive(Clone, Copy)]
+pub(super) struct RowId {
+    pub(super) id: u64,
+    pub(super) generation: u64,
+}
+
 pub(crate) struct Elements<'w, 'a> {
     walk: &'w mut Walk<'a>,
     /// Of the item that comes next.
     index: usize,
     old_count: usize,
+    /// Of the path to the list.
+    depth: usize,
     /// How many items there will be, when the value says so.
     len: Option<usize>,
     mode: Mode,
@@ -136,7 +145,7 @@ impl<'a> Walk<'a> {
         self.scratch.lists.push(cx);
         self.scratch.path.push(Step::Index(0));
         if groups == Some(true) {
-            return Err(self.bail(Halted::Replan(depth)));
+            return Err(self.bail(Halted::Replan));
         }
         let mode = match declared {
             _ if grouped => Mode::Grouped,
@@ -187,35 +196,37 @@ impl<'a> Walk<'a> {
 
     /// The item that arrives is not the one that was here.
     pub(super) fn other_item(&mut self) -> Halt {
-        let depth = self.list().depth;
-        self.bail(Halted::Replan(depth))
+        self.bail(Halted::OtherItem)
     }
 
     /// The next row of the current list, which is grouped.
-    pub(super) fn row<T: Serialize + ?Sized>(&mut self, id: u64, value: &T) -> Result<(), Halt> {
+    pub(super) fn row<T: Serialize + ?Sized>(&mut self, row: RowId, value: &T) -> Result<(), Halt> {
         if self.halted != Halted::No {
             return Err(Halt::Bail);
         }
         let &mut ListCx { plan, index, mut run, .. } = self.list();
         self.list().index += 1;
         if let Some(plan) = plan {
-            let walked = self.planned_item(value, Some(id), index, plan + index, &mut run);
+            let walked = self.planned_item(value, Some(row), index, plan + index, &mut run);
             self.list().run = run;
             return walked;
         }
         self.step(Step::Index(index));
-        self.kept_item(value, Some(id))
+        self.kept_item(value, Some(row))
     }
 
     /// An item beside its old words; with its id when it is a row.
-    fn kept_item<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<u64>) -> Result<(), Halt> {
+    fn kept_item<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<RowId>) -> Result<(), Halt> {
         self.element_at = usize::MAX;
-        if row.is_none() {
-            return self.value(value);
+        let Some(row) = row else { return self.value(value) };
+        if self.words[self.at + 2] == row.generation {
+            self.keep(word::size(self.words[self.at]));
+            return Ok(());
         }
         let start = self.position();
-        self.keep(2);
+        self.keep(3);
         self.value(value)?;
+        self.overwrite(start + 2, row.generation);
         self.close(start, word::tagged(Tag::Row, 0));
         Ok(())
     }
@@ -223,7 +234,7 @@ impl<'a> Walk<'a> {
     fn planned_item<T: Serialize + ?Sized>(
         &mut self,
         value: &T,
-        row: Option<u64>,
+        row: Option<RowId>,
         index: usize,
         slot: usize,
         run: &mut Run,
@@ -244,7 +255,7 @@ impl<'a> Walk<'a> {
     fn insert<T: Serialize + ?Sized>(
         &mut self,
         value: &T,
-        row: Option<u64>,
+        row: Option<RowId>,
         index: usize,
         length: usize,
         run: &mut Run,
@@ -271,10 +282,10 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    pub(super) fn build_row<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<u64>) -> Result<(), Halt> {
-        let Some(id) = row else { return self.build(value) };
+    pub(super) fn build_row<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<RowId>) -> Result<(), Halt> {
+        let Some(row) = row else { return self.build(value) };
         let start = self.scratch.next.len();
-        self.scratch.next.extend_from_slice(&[0, id]);
+        self.scratch.next.extend_from_slice(&[0, row.id, row.generation]);
         self.build(value)?;
         self.close(start, word::tagged(Tag::Row, 0));
         Ok(())
@@ -310,13 +321,9 @@ impl<'a> Walk<'a> {
 
     /// Walks a list whose items are not where they were, from the first that is not settled.
     pub(super) fn replan<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        let Halted::Replan(depth) = self.halted else { unreachable!("the frame looked") };
         self.halted = Halted::No;
-        while self.list().depth > depth {
-            self.scratch.lists.pop();
-        }
         let mut cx = *self.list();
-        self.scratch.path.truncate(depth);
+        self.scratch.path.truncate(cx.depth);
         self.return_to(cx.mark);
         self.start_copying();
 
@@ -495,7 +502,8 @@ impl<T: Serialize + ?Sized> Serialize for Grouped<'_, T> {
 
 impl<'w, 'a> Elements<'w, 'a> {
     fn new(walk: &'w mut Walk<'a>, old_count: usize, len: Option<usize>, mode: Mode) -> Self {
-        Self { walk, index: 0, old_count, len, mode, run: Run::default(), changed: None, variant: false }
+        let depth = walk.scratch.path.len() - 1;
+        Self { walk, index: 0, old_count, depth, len, mode, run: Run::default(), changed: None, variant: false }
     }
 
     #[inline(always)]
@@ -520,8 +528,7 @@ impl<'w, 'a> Elements<'w, 'a> {
     fn changed_element(&mut self, mark: Mark, walked: Result<(), Halt>) -> Result<(), Halt> {
         let walk = &mut *self.walk;
         if walked.is_err() {
-            self.plan_from(mark, self.index);
-            return walked;
+            return if walk.halted == Halted::OtherItem { Err(self.plan_from(mark, self.index)) } else { walked };
         }
         let before = self.changed.take();
         if walk.out.len() > mark.out
@@ -529,12 +536,10 @@ impl<'w, 'a> Elements<'w, 'a> {
             && probe::old_identity(&walk.words, &walk.tape.templates, mark.at, None).is_none()
         {
             if let Some(before) = before {
-                self.plan_from(before, self.index - 1);
-                return Err(self.walk.other_item());
+                return Err(self.plan_from(before, self.index - 1));
             }
             if self.len.is_some_and(|len| len != self.old_count) {
-                self.plan_from(mark, self.index);
-                return Err(self.walk.other_item());
+                return Err(self.plan_from(mark, self.index));
             }
             self.changed = Some(mark);
         }
@@ -542,13 +547,15 @@ impl<'w, 'a> Elements<'w, 'a> {
         Ok(())
     }
 
-    /// What comes before the item at `mark` is settled, should the list be planned.
-    fn plan_from(&mut self, mark: Mark, first: usize) {
-        if matches!(self.walk.halted, Halted::No | Halted::Replan(_)) {
-            let list = self.walk.list();
+    /// Has the list planned from the item at `mark` on; what comes before it is settled.
+    fn plan_from(&mut self, mark: Mark, first: usize) -> Halt {
+        let lists = &mut self.walk.scratch.lists;
+        lists.retain(|list| list.depth <= self.depth);
+        if let Some(list) = lists.last_mut() {
             list.mark = mark;
             list.first = first;
         }
+        self.walk.bail(Halted::Replan)
     }
 
     fn other_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
@@ -573,8 +580,7 @@ impl<'w, 'a> Elements<'w, 'a> {
                 let old = probe::old_identity(&walk.words, &walk.tape.templates, walk.at, Some(field));
                 if new != old {
                     let mark = walk.mark();
-                    self.plan_from(mark, self.index);
-                    return Err(self.walk.other_item());
+                    return Err(self.plan_from(mark, self.index));
                 }
                 walk.step(Step::Index(self.index));
                 walk.kept_item(value, None)?;
@@ -588,8 +594,11 @@ impl<'w, 'a> Elements<'w, 'a> {
         Ok(())
     }
 
-    fn finish(self) {
+    fn finish(self) -> Result<(), Halt> {
         let walk = self.walk;
+        if walk.halted != Halted::No {
+            return Err(Halt::Bail);
+        }
         if self.mode != Mode::Group {
             let (count, mut run) = match self.mode {
                 Mode::Grouped => (walk.list().index, walk.list().run),
@@ -603,6 +612,7 @@ impl<'w, 'a> Elements<'w, 'a> {
         if self.variant {
             walk.close_pending_variant();
         }
+        Ok(())
     }
 }
 
@@ -618,8 +628,7 @@ macro_rules! elements {
             }
 
             fn end(self) -> Result<(), Halt> {
-                self.finish();
-                Ok(())
+                self.finish()
             }
         }
     )*};

@@ -23,7 +23,7 @@ use crate::handshake::{self, Kind};
 use crate::tape::{Scratch, Step, Tape};
 use crate::word::{self, Leaf, Tag};
 use build::Build;
-use list::Elements;
+use list::{Elements, RowId};
 use object::{Entries, Fields};
 
 /// The name under which serde_json hands over text that is JSON already.
@@ -60,14 +60,16 @@ pub(crate) struct Walk<'a> {
     overflow: bool,
 }
 
-/// Why no frame goes on, and which one starts over: the one at that depth of the path.
+/// Why nothing goes on, and who starts over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Halted {
     No,
-    /// The old value is of another kind: write the whole.
+    /// The old value is of another kind: the next frame, at this depth of the path, writes the whole.
     Replace(usize),
-    /// The list's items are not where they were: find out where they are.
-    Replan(usize),
+    /// The list's item is another one: the list says from where on to plan.
+    OtherItem,
+    /// The list's items are not where they were: the next frame finds out where they are.
+    Replan,
     /// For good.
     Failed,
 }
@@ -76,9 +78,7 @@ enum Halted {
 #[derive(Clone, Copy)]
 struct Frame {
     at: usize,
-    position: usize,
     out: usize,
-    depth: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -173,8 +173,8 @@ impl<'a> Walk<'a> {
     pub(crate) fn finish(mut self) -> (Vec<u64>, Box<Scratch>) {
         if self.copying {
             std::mem::swap(&mut self.words, &mut self.scratch.next);
-            if self.words.capacity() > self.words.len() + self.words.len() / 4 + 64 {
-                self.words.shrink_to(self.words.len() + self.words.len() / 8);
+            if self.words.capacity() > self.words.len() + self.words.len() / 16 + 64 {
+                self.words.shrink_to(self.words.len() + self.words.len() / 32);
             }
         }
         if self.overflow {
@@ -190,26 +190,29 @@ impl<'a> Walk<'a> {
         if self.halted != Halted::No {
             return Err(Halt::Bail);
         }
-        let depth = self.scratch.path.len();
-        let frame = Frame { at: self.at, position: self.position(), out: self.out.len(), depth };
+        let frame = Frame { at: self.at, out: self.out.len() };
         let walked = value.serialize(&mut *self);
-        if walked.is_ok() && self.halted == Halted::No && self.out.len() == frame.out {
+        if walked.is_ok() && self.out.len() == frame.out {
             return Ok(());
         }
-        self.settle(value, frame, walked)?;
+        self.settle(value, frame, walked)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame, walked: Result<(), Halt>) -> Result<(), Halt> {
+        self.start_over(value, frame, walked)?;
         self.shorten(value, frame)
     }
 
     /// [`Walk::value`] for a list that shows its groups, which would not be plain to another serializer.
     fn grouped_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        let depth = self.scratch.path.len();
-        let frame = Frame { at: self.at, position: self.position(), out: self.out.len(), depth };
+        let frame = Frame { at: self.at, out: self.out.len() };
         let walked = value.serialize(&mut *self);
-        self.settle(value, frame, walked)
+        self.start_over(value, frame, walked)
     }
 
-    #[cold]
-    fn settle<T: Serialize + ?Sized>(
+    fn start_over<T: Serialize + ?Sized>(
         &mut self,
         value: &T,
         frame: Frame,
@@ -217,10 +220,9 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Halt> {
         match self.halted {
             Halted::No => {}
-            // A variant's fields have no frame of their own.
-            Halted::Replace(depth) if depth >= frame.depth => walked = self.replace(value, frame),
-            Halted::Replan(depth) if depth == frame.depth => walked = self.replan(value),
-            _ => return Err(walked.err().unwrap_or(Halt::Bail)),
+            Halted::Replace(depth) => walked = self.replace(value, frame, depth),
+            Halted::Replan => walked = self.replan(value),
+            Halted::OtherItem | Halted::Failed => return Err(walked.err().unwrap_or(Halt::Bail)),
         }
         if walked.is_err() && self.halted == Halted::No {
             self.halted = Halted::Failed;
@@ -229,15 +231,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Writes the whole value, for one of another kind.
-    fn replace<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame) -> Result<(), Halt> {
+    fn replace<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame, depth: usize) -> Result<(), Halt> {
         self.halted = Halted::No;
-        self.scratch.path.truncate(frame.depth);
-        self.scratch.variants.retain(|&(_, depth)| depth < frame.depth);
-        self.scratch.by_name.retain(|object| object.depth() <= frame.depth);
-        self.scratch.lists.retain(|list| list.depth() < frame.depth);
+        let scratch = &mut *self.scratch;
+        scratch.path.truncate(depth);
+        scratch.lists.retain(|list| list.depth() < depth);
+        scratch.variants.retain(|&(_, variant)| variant < depth);
+        scratch.by_name.retain(|object| object.depth() <= depth);
         self.at = frame.at;
         self.start_copying();
-        self.scratch.next.truncate(frame.position);
         self.out.truncate(frame.out);
         self.op(Op::Set);
         ops::item(self.out);
@@ -249,12 +251,11 @@ impl<'a> Walk<'a> {
 
     /// Sends the plain value where that is shorter than the ops inside it.
     fn shorten<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame) -> Result<(), Halt> {
-        let words = self.position() - frame.position;
         let ops = self.out.len() - frame.out;
-        let root = frame.depth <= usize::from(!self.whole_document);
+        let root = self.scratch.path.len() <= usize::from(!self.whole_document);
         // A value is at least a byte a word. Inside, a second look pays only where ops are many.
-        let worth = if root { words } else { words * 4 };
-        if words <= 3 || ops <= worth {
+        let worth = if root { self.position() } else { (self.at - frame.at) * 4 };
+        if ops <= worth || !root && word::is_leaf(self.words[frame.at]) {
             return Ok(());
         }
         let end = self.out.len();
@@ -616,7 +617,7 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
             Some(Kind::Tracked { id, generation }) => self.tracked(id, generation, value),
             Some(Kind::Groups { order, generation }) => self.groups(order, generation, value),
             Some(Kind::Group { generation, rows }) => self.group(generation, rows, value),
-            Some(Kind::Row { id }) => self.row(id, value),
+            Some(Kind::Row { id, generation }) => self.row(RowId { id, generation }, value),
         }
     }
 
@@ -647,6 +648,9 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         let depth = self.scratch.path.len();
         let open = self.open_variant(variant)?;
         self.scratch.variants.push((open, depth));
+        if !word::is(self.words[self.at], Tag::List) {
+            return Err(self.other_variant());
+        }
         let mut elements = self.open_list(Some(len), true)?;
         elements.variant = true;
         Ok(elements)
@@ -671,6 +675,9 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         let depth = self.scratch.path.len();
         let open = self.open_variant(variant)?;
         self.scratch.variants.push((open, depth));
+        if !word::is(self.words[self.at], Tag::Struct) {
+            return Err(self.other_variant());
+        }
         let mut fields = self.open_struct(name)?;
         fields.variant = true;
         Ok(fields)

@@ -6,7 +6,7 @@
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, SerializeStructVariant};
 use windlass_protocol::ops::{self, Op};
 
-use super::{Halt, RAW_VALUE, Walk};
+use super::{Halt, Halted, RAW_VALUE, Walk};
 use crate::key::KeyWriter;
 use crate::tape::{self, Step, same_name};
 use crate::word::{self, Tag};
@@ -70,10 +70,27 @@ impl<'a> Walk<'a> {
         let (start, end) = self.tape.templates.span(word::template(self.old_header(open)));
         if end - start != 1 || !same_name(self.tape.templates.names[start], variant) {
             self.at = at;
+            self.drop_opened(open);
             return Err(self.other_kind());
         }
         self.scratch.path.push(Step::Name(variant));
         Ok(open)
+    }
+
+    /// The variant that was opened last has other fields than before.
+    pub(super) fn other_variant(&mut self) -> Halt {
+        if let Some((open, depth)) = self.scratch.variants.pop() {
+            self.drop_opened(open);
+            return self.bail(Halted::Replace(depth));
+        }
+        self.other_kind()
+    }
+
+    /// Takes back the new words of an object that is to be written anew.
+    fn drop_opened(&mut self, open: Open) {
+        if self.copying {
+            self.scratch.next.truncate(open.start);
+        }
     }
 
     pub(super) fn close_variant(&mut self, open: Open) {
@@ -209,6 +226,9 @@ impl Fields<'_, '_> {
     }
 
     fn finish(mut self) -> Result<(), Halt> {
+        if self.walk.halted != Halted::No {
+            return Err(Halt::Bail);
+        }
         if self.mode == Mode::Raw {
             return Ok(());
         }
@@ -280,7 +300,7 @@ impl SerializeStruct for Fields<'_, '_> {
 
     #[inline(always)]
     fn end(self) -> Result<(), Halt> {
-        if self.mode == Mode::InOrder && self.next == self.end && !self.variant {
+        if self.mode == Mode::InOrder && self.next == self.end && !self.variant && self.walk.halted == Halted::No {
             self.walk.scratch.path.pop();
             if self.walk.copying {
                 self.walk.close(self.open.start, self.walk.old_header(self.open) & !0xffff_ffff);
@@ -397,6 +417,9 @@ impl SerializeMap for Entries<'_, '_> {
     }
 
     fn end(mut self) -> Result<(), Halt> {
+        if self.walk.halted != Halted::No {
+            return Err(Halt::Bail);
+        }
         if self.mode == Mode::InOrder && self.walk.at < self.walk.old_end(self.open) {
             self.go_by_name();
         }
@@ -425,6 +448,7 @@ impl SerializeMap for Entries<'_, '_> {
         walk.at = walk.old_end(self.open);
         walk.close(self.open.start, header);
         if header & word::REPEATED_KEY != 0 {
+            walk.drop_opened(self.open);
             return Err(walk.other_kind());
         }
         Ok(())

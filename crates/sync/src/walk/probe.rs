@@ -160,7 +160,7 @@ impl Serializer for Probe {
             None => value.serialize(self),
             // A tracked field is marked on the tape, which makes it no scalar.
             Some(_) if self.inside => Ok(None),
-            Some(Kind::Tracked { id, .. } | Kind::Row { id }) => Ok(Some(id)),
+            Some(Kind::Tracked { id, .. } | Kind::Row { id, .. }) => Ok(Some(id)),
             Some(_) => Ok(None),
         }
     }
@@ -361,7 +361,7 @@ impl<'i> Serializer for Ids<'i> {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(mut self, name: &'static str, value: &T) -> Result<bool, Halt> {
         match handshake::accept(name, value) {
-            Some(Kind::Row { id }) => {
+            Some(Kind::Row { id, .. }) => {
                 self.ids.push(id);
                 Ok(true)
             }
