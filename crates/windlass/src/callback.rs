@@ -72,7 +72,7 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
 
     /// Tells the status function every so often that the job still runs; the first time a period after its start.
     ///
-    /// 10 ms to 30 days. Without it the status function hears only of the end.
+    /// 10 ms to 24 hours. Without it the status function hears only of the end.
     pub fn every(mut self, period: Duration) -> Self {
         self.every = Some(period);
         self
@@ -114,7 +114,7 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
     ///
     /// # Errors
     ///
-    /// A period outside 10 ms to 30 days. A queue that is full by then ends the job as failed, with code `busy`.
+    /// A period outside 10 ms to 24 hours. A queue that is full by then ends the job as failed, with code `busy`.
     pub fn start(self) -> Result<JobId> {
         if let Some(period) = self.every
             && !(PERIOD_MIN..=PERIOD_MAX).contains(&period)
@@ -173,57 +173,53 @@ fn submit<S: State, T: Send + 'static>(
     spec.soft_timeout = timeout;
     spec.hard_timeout = timeout.map(|timeout| timeout + Duration::from_secs(1));
     let handle: Arc<OnceLock<JobHandle>> = Arc::default();
-    let partials = functions.on_partial.clone().map(|f| {
-        let (handle, reporter) = (Arc::clone(&handle), Arc::clone(&reporter));
-        // What is read when the turn comes is all that has been emitted by then: partial results are batched.
-        Arc::new(move || {
-            let (f, handle) = (Arc::clone(&f), Arc::clone(&handle));
+    let partials = {
+        let (handle, reporter, f) = (Arc::clone(&handle), Arc::clone(&reporter), functions.on_partial.clone());
+        move || {
+            let handle = Arc::clone(&handle);
+            let Some(f) = f.clone() else {
+                // Nobody wants them, and a callback that waits for room would wait for ever.
+                handle.get().map(JobHandle::take_partials);
+                return;
+            };
+            // What is taken when the turn comes is all that has been emitted by then: partial results are batched.
             let take: Update<S> = Box::new(move |state, cx| {
                 let partials = handle.get().map(JobHandle::take_partials).unwrap_or_default();
                 partials.iter().try_for_each(|partial| f(state, cx, partial.get()))
             });
             reporter.report(JobReport::Partials(take));
-        })
-    });
-    let tell_partials = partials.clone();
-    let progress_handle = Arc::clone(&handle);
-    let job = pool.submit(
-        spec,
-        move |job: &Job| run(job),
-        move |report: Report<T, Error>| {
-            let elapsed = || progress_handle.get().map(JobHandle::elapsed).unwrap_or_default();
-            match report {
-                Report::Started => reporter.report(JobReport::Started),
-                Report::Progress(progress) => reporter.report(JobReport::Progress(shown(&progress), elapsed())),
-                Report::Tick { tick, elapsed, progress } => {
-                    let progress = shown(&progress);
-                    let (fraction, text) = (progress.fraction, progress.text.clone());
-                    let running = Status::Running(Running { tick, elapsed, progress: fraction, text });
-                    match functions.told(running) {
-                        Some(update) => reporter.report(JobReport::Running(progress, elapsed, update)),
-                        None => reporter.report(JobReport::Progress(progress, elapsed)),
-                    }
+        }
+    };
+    let (told, begun) = (Arc::clone(&handle), Arc::clone(&handle));
+    let work = move |job: &Job| {
+        // The pool may be quicker than this function; what the job reports is to find its handle.
+        begun.wait();
+        run(job)
+    };
+    let sink = move |report: Report<T, Error>| {
+        let elapsed = || told.get().map(JobHandle::elapsed).unwrap_or_default();
+        match report {
+            Report::Started => reporter.report(JobReport::Started),
+            Report::Progress(progress) => reporter.report(JobReport::Progress(shown(&progress), elapsed())),
+            Report::Tick { tick, elapsed, progress } => {
+                let progress = shown(&progress);
+                let (fraction, text) = (progress.fraction, progress.text.clone());
+                let running = Status::Running(Running { tick, elapsed, progress: fraction, text });
+                match functions.told(running) {
+                    Some(update) => reporter.report(JobReport::Running(progress, elapsed, update)),
+                    None => reporter.report(JobReport::Progress(progress, elapsed)),
                 }
-                Report::Partials => {
-                    if let Some(tell) = &tell_partials {
-                        tell();
-                    }
-                }
-                Report::Ended(end) => {
-                    if let Some(tell) = &tell_partials {
-                        tell();
-                    }
-                    reporter.report(ended(&functions, end, elapsed()));
-                }
-                _ => {}
             }
-        },
-    )?;
+            Report::Partials => partials(),
+            Report::Ended(end) => {
+                partials();
+                reporter.report(ended(&functions, end, elapsed()));
+            }
+            _ => {}
+        }
+    };
+    let job = pool.submit(spec, work, sink)?;
     let _ = handle.set(job.clone());
-    if let Some(tell) = partials {
-        // The pool may have been quicker than this function: what was emitted before the handle was there.
-        tell();
-    }
     Ok(job)
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use windlass_engine::{ConnectionId, Input, JobReport, Output, Scratch, Session, Time};
 use windlass_jobs::JobHandle;
-use windlass_protocol::{ClientMessage, Close, CloseCode, DecodeError, Hello, JobId, Secret, SessionId};
+use windlass_protocol::{ClientMessage, Close, CloseCode, DecodeError, Epoch, Hello, JobId, Secret, SessionId};
 
 use crate::callback::{Reporter, refused};
 use crate::hub::Hub;
@@ -25,6 +25,7 @@ use crate::role::Role;
 /// A session in a server.
 pub(crate) struct Cell<S: State> {
     pub(crate) id: SessionId,
+    pub(crate) epoch: Epoch,
     hub: Arc<Hub<S>>,
     role: Role,
     inbox: Mutex<Inbox<S>>,
@@ -53,9 +54,10 @@ struct Core<S: State> {
 }
 
 impl<S: State> Cell<S> {
-    pub(crate) fn new(hub: Arc<Hub<S>>, session: Session<Program<S>>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub<S>>, epoch: Epoch, session: Session<Program<S>>) -> Self {
         Self {
             id: session.id(),
+            epoch,
             role: Role::default(),
             inbox: Mutex::default(),
             deadline: AtomicU64::new(u64::MAX),

@@ -13,6 +13,8 @@ use windlass_engine::{ConnectionId, Session, SessionOptions, Time};
 use windlass_jobs::{Pool, PoolOptions};
 use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token};
 
+use windlass_store::{Key, MemoryStore, Node, SessionStore as _};
+
 use crate::cell::Cell;
 use crate::outlet::Outlet;
 use crate::program::{Program, State};
@@ -25,7 +27,7 @@ pub(crate) struct Hub<S: State> {
     init: Box<dyn Fn() -> S + Send + Sync>,
     keys: Vec<(&'static str, &'static str)>,
     pub(crate) pool: Pool,
-    loads: AtomicU64,
+    store: MemoryStore,
     /// Hands out `Arc`s, never guards.
     registry: DashMap<SessionId, Arc<Cell<S>>>,
     origin: Instant,
@@ -65,7 +67,7 @@ impl<S: State> Hub<S> {
             init,
             keys,
             pool: Pool::new(pool),
-            loads: AtomicU64::new(0),
+            store: MemoryStore::new(FIRST_START),
             registry: DashMap::new(),
             origin: Instant::now(),
             connections: AtomicU64::new(0),
@@ -146,16 +148,19 @@ impl<S: State> Hub<S> {
             tracing::error!(%panic, "the app's initial state panicked");
             Close::new(CloseCode::SessionFailed)
         })?;
-        let epoch = self.loads.fetch_add(1, Ordering::Relaxed) + FIRST_START;
+        let claim = self.store.claim(Key(id.0), NODE).map_err(|error| {
+            tracing::error!(%error, "the store gives no epoch");
+            Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) }
+        })?;
         let options = SessionOptions {
             id,
-            epoch: Epoch(epoch),
+            epoch: Epoch(claim.epoch.0),
             hash_key: random::key(),
             message_bytes_max: self.options.message_bytes_max,
         };
         let mut session = Session::new(options, state);
         self.keys.iter().for_each(|(list, field)| session.key(list, field));
-        let cell = Arc::new(Cell::new(Arc::clone(self), session));
+        let cell = Arc::new(Cell::new(Arc::clone(self), options.epoch, session));
         self.registry.insert(id, Arc::clone(&cell));
         self.start_janitor();
         Ok(cell)
@@ -185,6 +190,10 @@ impl<S: State> Hub<S> {
         for cell in self.all() {
             if cell.retire(now, self.options.unused_after, self.options.expire_after) {
                 self.registry.remove_if(&cell.id, |_, known| Arc::ptr_eq(known, &cell));
+                let removed = self.store.remove(Key(cell.id.0), windlass_store::Epoch(cell.epoch.0));
+                if let Err(error) = removed {
+                    tracing::warn!(session = %cell.id, %error, "a record stays behind");
+                }
             }
         }
     }
@@ -196,8 +205,10 @@ pub(crate) fn draining() -> Close {
     Close { retry_after: Some(RETURN_AFTER + jitter), ..Close::new(CloseCode::Draining) }
 }
 
-/// A store in memory has one process start, its own; epochs are start number × 2^32 + load number.
-const FIRST_START: u64 = 1 << 32;
+/// A store in memory has one process start, its own.
+const FIRST_START: u64 = 1;
+/// And one server.
+const NODE: Node = Node(0);
 const JANITOR_EVERY: Duration = Duration::from_secs(5);
 const BUSY_RETRY: Duration = Duration::from_secs(5);
 const RETURN_AFTER: Duration = Duration::from_secs(1);

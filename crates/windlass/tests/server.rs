@@ -355,6 +355,26 @@ async fn partial_results_arrive_in_order_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn partial_results_that_nobody_takes_do_not_stop_the_callback() {
+    let app = app().action("unheard", |_, cx: &mut Cx<Demo>, ()| -> Result {
+        cx.long_callback("unheard", |job| {
+            for n in 0..1_000 {
+                job.emit(n)?;
+            }
+            Ok(())
+        })
+        .on_status(|state, _, status| state.ended.push(format!("{status:?}")))
+        .start()?;
+        Ok(())
+    });
+    let server = Running::start(app).await;
+    let mut client = Client::new(server.addr).await;
+    client.act("unheard", Value::Null).await;
+    client.until(|document| document["ended"] == json!(["Done(())"])).await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_status_comes_at_each_period_and_can_cancel() {
     let server = Running::start(app()).await;
     let mut client = Client::new(server.addr).await;
