@@ -10,7 +10,7 @@ export const labels = {
   close: "Close",
   /** Said before the text by screen readers, which do not see the colour. */
   levels: /** @type {{ [level: string]: string }} */ ({ info: "", success: "", warning: "Warning", error: "Error" }),
-  eventsLost: (/** @type {number} */ count) =>
+  events_lost: (/** @type {number} */ count) =>
     count === 1 ? "One notification was lost." : `${count} notifications were lost.`,
 
   connecting: "Connecting…",

@@ -84,7 +84,7 @@ export class Session extends EventTarget {
   /** @type {number | null} */
   #saved = null;
   #inFlightMax = IN_FLIGHT_MAX;
-  #messageBytesMax = MESSAGE_BYTES_MAX;
+  #message_bytes_max = MESSAGE_BYTES_MAX;
 
   #unackedBytes = 0;
   #ackedAt = 0;
@@ -374,7 +374,7 @@ export class Session extends EventTarget {
     this.#ack = this.#sent = ack;
     this.#saved = saved;
     this.#inFlightMax = limits?.actions_in_flight ?? IN_FLIGHT_MAX;
-    this.#messageBytesMax = limits?.message_bytes_max ?? MESSAGE_BYTES_MAX;
+    this.#message_bytes_max = limits?.message_bytes_max ?? MESSAGE_BYTES_MAX;
     // With nothing under way the server's word counts, as after a page that spoke for this client in between.
     if (tab.outbox.entries.length === 0) tab.outbox.seq = ack;
     this.#tellSaved(tab.outbox.release(saved));
@@ -496,7 +496,7 @@ export class Session extends EventTarget {
     while (this.#welcomed && !this.#blocked && this.#sent - this.#ack < this.#inFlightMax) {
       const entry = outbox.get(this.#sent + 1);
       if (entry === undefined) break;
-      if (byteLength(entry.text) > this.#messageBytesMax) this.#refuse(entry, "too_large");
+      if (byteLength(entry.text) > this.#message_bytes_max) this.#refuse(entry, "too_large");
       entry.sent = true;
       entry.sentAt = this.#environment.clock.now();
       this.#sent = entry.seq;

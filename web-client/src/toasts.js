@@ -44,7 +44,7 @@ export function toasts(app) {
   const on = (type, show) => app.addEventListener(type, (event) => show(/** @type {CustomEvent} */ (event).detail));
   on("notify", (body) => stack.show(body));
   on("close_notify", ({ id }) => stack.close(id));
-  on("events_lost", ({ count }) => stack.show({ level: "warning", text: labels.eventsLost(count), id: "events_lost" }));
+  on("events_lost", ({ count }) => stack.show({ level: "warning", text: labels.events_lost(count), id: "events_lost" }));
   return stack;
 }
 
