@@ -1,0 +1,80 @@
+//! The app `counter` that the transcripts name.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use windlass_engine::{App, Fault, Mode, Turn};
+use windlass_sync::{Error, Shadow};
+
+/// The app; it has no settings.
+pub(crate) struct Counter;
+
+#[derive(Clone, Default, Serialize)]
+pub(crate) struct State {
+    pub(crate) count: i64,
+    /// The session that protocol.md shows does without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Action {
+    Add,
+    Say,
+}
+
+impl App for Counter {
+    type State = State;
+    type Action = Action;
+    /// What the server itself adds to the count.
+    type Update = i64;
+    type Work = ();
+    type Post = ();
+
+    fn action(&self, name: &str) -> Option<(Action, Mode)> {
+        match name {
+            "add" => Some((Action::Add, Mode::Atomic)),
+            "say" => Some((Action::Say, Mode::Atomic)),
+            _ => None,
+        }
+    }
+
+    fn copy(&self, state: &State) -> State {
+        state.clone()
+    }
+
+    fn dispatch(
+        &self,
+        action: Action,
+        state: &mut State,
+        _: &mut Turn<Self>,
+        payload: &RawValue,
+    ) -> Result<Option<String>, Fault> {
+        match action {
+            Action::Add => state.count += read::<i64>(payload)?,
+            Action::Say => state.text = Some(read(payload)?),
+        }
+        Ok(None)
+    }
+
+    fn update(&self, more: i64, state: &mut State, _: &mut Turn<Self>) -> Result<(), Fault> {
+        state.count += more;
+        Ok(())
+    }
+
+    fn diff(&self, state: &State, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), Error> {
+        shadow.diff(state, out)
+    }
+
+    fn snapshot(&self, state: &State, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), Error> {
+        shadow.snapshot(state, out)
+    }
+
+    fn panicked(&self, text: String) -> Fault {
+        Fault::failed("internal", text)
+    }
+}
+
+fn read<T: DeserializeOwned>(payload: &RawValue) -> Result<T, Fault> {
+    serde_json::from_str(payload.get()).map_err(|error| Fault::refused("bad_payload", error.to_string()))
+}

@@ -1,0 +1,52 @@
+//! What is written of the protocol, led by the session core: the shared transcripts and the examples of protocol.md.
+//!
+//! The page's lines are fed in and what the server says must be the server's lines; the web client
+//! runs the same files from the other side. Time is virtual, and nothing opens a socket.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod counter;
+mod page;
+mod server;
+mod specification;
+mod transcript;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use transcript::Transcript;
+
+#[test]
+fn every_transcript_is_led_by_the_engine_as_it_is_written() {
+    let folder = top().join("conformance/transcripts");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    assert!(!paths.is_empty(), "there are transcripts to conform to");
+    let complaints: Vec<_> = paths
+        .iter()
+        .filter_map(|path| {
+            let why = lead(&fs::read_to_string(path).unwrap()).err()?;
+            Some(format!("{}: {why}", path.display()))
+        })
+        .collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn a_transcript_in_which_the_server_says_nothing_is_found() {
+    let why = lead(r#"{"name": "planted", "app": "counter", "steps": [{"socket": "open"}]}"#).unwrap_err();
+    assert_eq!(why, "the server says nothing in it");
+}
+
+fn lead(transcript: &str) -> Result<(), String> {
+    match Transcript::read(transcript)?.play()? {
+        0 => Err("the server says nothing in it".into()),
+        _ => Ok(()),
+    }
+}
+
+/// The top of the repository.
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
