@@ -114,7 +114,11 @@ impl Scratch {
     }
 }
 
-/// A session. See the [module](self) for how to call it.
+/// A session: call [`Session::handle`] for every input that is ready, [`Session::flush`] once, then drain
+/// [`Session::outputs`].
+///
+/// What a turn staged (job starts, events, posts) leaves with the flush: if the view does not serialise then, the
+/// whole turn is taken back.
 pub struct Session<A: App> {
     pub(crate) options: SessionOptions,
     pub(crate) state: A::State,
