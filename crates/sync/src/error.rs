@@ -1,5 +1,6 @@
 //! Why a value could not be walked.
 
+use std::cell::Cell;
 use std::fmt;
 
 /// Why a value could not be walked. Nothing was written, and the shadow is void.
@@ -26,27 +27,39 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Ends a walk early, up to the frame that knows what to do.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    /// Ours: the walker says why.
-    Bail,
-    /// The value's own. Boxed, so that the result of every step fits in registers.
-    Failed(Box<Error>),
+/// Ends a walk early. The walk itself knows whether it starts over or fails; the text of a failure waits beside it,
+/// so that the result of every step is one bit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Halt;
+
+thread_local! {
+    static FAILURE: Cell<Option<Error>> = const { Cell::new(None) };
+}
+
+impl Halt {
+    /// What the value said that failed, once.
+    pub(crate) fn failure() -> Error {
+        // A walk that was to start over and did not get to.
+        FAILURE.take().unwrap_or_else(|| Error::Failed("a value went on after an error of a value inside it".into()))
+    }
+
+    /// Forgets a failure that somebody swallowed.
+    pub(crate) fn reset() {
+        FAILURE.set(None);
+    }
 }
 
 impl serde::ser::Error for Halt {
+    #[cold]
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Halt::Failed(Box::new(Error::Failed(message.to_string().into())))
+        FAILURE.set(Some(Error::Failed(message.to_string().into())));
+        Halt
     }
 }
 
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bail => f.write_str("the walk starts again from an outer value"),
-            Self::Failed(error) => error.fmt(f),
-        }
+        f.write_str("the walk ends here")
     }
 }
 

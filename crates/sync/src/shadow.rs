@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, Halt};
 use crate::tape::{Scratch, Tape, Templates};
 use crate::walk::Walk;
 use crate::word::HashKey;
@@ -80,6 +80,7 @@ impl Shadow {
 
     fn walk(&mut self, out: &mut Vec<u8>, run: impl FnOnce(&mut Walk<'_>) -> Result<(), Error>) -> Result<(), Error> {
         handshake::reset();
+        Halt::reset();
         let start = out.len();
         // A panic of the value's `Serialize` leaves the tape empty, which is void.
         let words = std::mem::take(&mut self.tape.words);

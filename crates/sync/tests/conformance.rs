@@ -11,13 +11,13 @@ use windlass_sync::apply;
 fn cases() -> Vec<(String, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/patches");
     let mut files: Vec<_> =
-        folder.read_dir().expect("the conformance files").map(|entry| entry.unwrap().path()).collect();
+        folder.read_dir().expect("the conformance files").map(|entry| entry.expect("readable").path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();
     let mut cases = Vec::new();
     for file in files {
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&file).unwrap();
+        let name = file.file_name().expect("readable").to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&file).expect("readable");
         let list: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         cases.extend(list.into_iter().map(|case| (name.clone(), case)));
     }

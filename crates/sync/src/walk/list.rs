@@ -202,7 +202,7 @@ impl<'a> Walk<'a> {
     /// The next row of the current list, which is grouped.
     pub(super) fn row<T: Serialize + ?Sized>(&mut self, row: RowId, value: &T) -> Result<(), Halt> {
         if self.halted != Halted::No {
-            return Err(Halt::Bail);
+            return Err(Halt);
         }
         let &mut ListCx { plan, index, mut run, .. } = self.list();
         self.list().index += 1;
@@ -561,7 +561,7 @@ impl<'w, 'a> Elements<'w, 'a> {
     fn other_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         let walk = &mut *self.walk;
         if walk.halted != Halted::No {
-            return Err(Halt::Bail);
+            return Err(Halt);
         }
         match self.mode {
             Mode::Grouped | Mode::Group => return value.serialize(&mut *walk),
@@ -597,7 +597,7 @@ impl<'w, 'a> Elements<'w, 'a> {
     fn finish(self) -> Result<(), Halt> {
         let walk = self.walk;
         if walk.halted != Halted::No {
-            return Err(Halt::Bail);
+            return Err(Halt);
         }
         if self.mode != Mode::Group {
             let (count, mut run) = match self.mode {

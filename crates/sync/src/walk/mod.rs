@@ -5,7 +5,7 @@
 //! new tape, which takes the place of the old one at the end. Either way each value is walked once.
 //!
 //! Two things need a value from its beginning again: another kind of value than before, and a list
-//! whose items are not where they were. Then the serializer fails with [`Halt::Bail`], and
+//! whose items are not where they were. Then the serializer fails with [`Halt`], and
 //! [`Walk::value`], the nearest frame that holds the value itself, starts over with what it learned.
 
 mod build;
@@ -133,11 +133,8 @@ impl<'a> Walk<'a> {
     }
 
     fn outcome(&mut self, walked: Result<(), Halt>) -> Result<(), Error> {
-        if let Err(Halt::Failed(error)) = walked {
-            return Err(*error);
-        }
         if walked.is_err() || self.halted != Halted::No {
-            return Err(Error::Failed("a value went on after an error of a value inside it".into()));
+            return Err(Halt::failure());
         }
         if self.copying && self.whole_document { self.check_root() } else { Ok(()) }
     }
@@ -188,7 +185,7 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         if self.halted != Halted::No {
-            return Err(Halt::Bail);
+            return Err(Halt);
         }
         let frame = Frame { at: self.at, out: self.out.len() };
         let walked = value.serialize(&mut *self);
@@ -222,7 +219,7 @@ impl<'a> Walk<'a> {
             Halted::No => {}
             Halted::Replace(depth) => walked = self.replace(value, frame, depth),
             Halted::Replan => walked = self.replan(value),
-            Halted::OtherItem | Halted::Failed => return Err(walked.err().unwrap_or(Halt::Bail)),
+            Halted::OtherItem | Halted::Failed => return Err(Halt),
         }
         if walked.is_err() && self.halted == Halted::No {
             self.halted = Halted::Failed;
@@ -252,10 +249,8 @@ impl<'a> Walk<'a> {
     /// Sends the plain value where that is shorter than the ops inside it.
     fn shorten<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame) -> Result<(), Halt> {
         let ops = self.out.len() - frame.out;
-        let root = self.scratch.path.len() <= usize::from(!self.whole_document);
-        // A value is at least a byte a word. Inside, a second look pays only where ops are many.
-        let worth = if root { self.position() } else { (self.at - frame.at) * 4 };
-        if ops <= worth || !root && word::is_leaf(self.words[frame.at]) {
+        let leaf = word::is_leaf(self.words[frame.at]);
+        if leaf || self.plain_size_reaches(self.old_plain(frame), ops) {
             return Ok(());
         }
         let end = self.out.len();
@@ -273,23 +268,60 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// The new words of the value that a frame holds; those of before where its new ones cannot be told from others'.
+    fn old_plain(&self, frame: Frame) -> &[u64] {
+        if frame.at == 0 && self.copying { &self.scratch.next } else { &self.words[frame.at..self.at] }
+    }
+
+    /// Whether the JSON of a value has at least `size` bytes; looks at no more of its words than it takes to know.
+    fn plain_size_reaches(&self, words: &[u64], size: usize) -> bool {
+        let mut bytes = 0;
+        let mut at = 0;
+        while at < words.len() && bytes < size {
+            let word = words[at];
+            let (step, least) = if word::is(word, Tag::Struct) {
+                let (start, end) = self.tape.templates.span(word::template(word));
+                let names = self.tape.templates.names[start..end].iter();
+                (1, names.map(|name| name.len() + 3).sum::<usize>() + 1)
+            } else if word::is(word, Tag::Key) {
+                (word::size(word), word::payload(word) as usize + 3)
+            } else if word::is(word, Tag::Text) {
+                (2, word::payload(word) as usize + 3)
+            } else if word::is(word, Tag::Raw) {
+                (2, word::payload(word) as usize + 1)
+            } else if word::is(word, Tag::Map) {
+                (1, 1)
+            } else if word::is(word, Tag::List) {
+                (2, 1)
+            } else if word::is_leaf(word) {
+                // A digit and a comma; a leaf beyond 2^53 has 16 digits.
+                (word::size(word), if word::is(word, Tag::Big) { 17 } else { 2 })
+            } else {
+                (3, 0)
+            };
+            at += step;
+            bytes += least;
+        }
+        bytes >= size
+    }
+
     /// Writes a value that has no old words, and its new ones.
     fn build<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         if self.halted != Halted::No {
-            return Err(Halt::Bail);
+            return Err(Halt);
         }
         let built = value.serialize(Build(&mut *self));
         if built.is_err() {
             self.halted = Halted::Failed;
         } else if self.halted != Halted::No {
-            return Err(Halt::Bail);
+            return Err(Halt);
         }
         built
     }
 
     fn bail(&mut self, why: Halted) -> Halt {
         self.halted = why;
-        Halt::Bail
+        Halt
     }
 
     /// The old value is of another kind than what arrives.
@@ -336,9 +368,15 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     fn keep(&mut self, count: usize) {
         if self.copying {
-            self.scratch.next.extend_from_slice(&self.words[self.at..self.at + count]);
+            self.copy(count);
         }
         self.at += count;
+    }
+
+    /// Not inlined: every leaf has a call of it, and few walks copy.
+    #[inline(never)]
+    fn copy(&mut self, count: usize) {
+        self.scratch.next.extend_from_slice(&self.words[self.at..self.at + count]);
     }
 
     fn start_copying(&mut self) {

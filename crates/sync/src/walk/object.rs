@@ -227,7 +227,7 @@ impl Fields<'_, '_> {
 
     fn finish(mut self) -> Result<(), Halt> {
         if self.walk.halted != Halted::No {
-            return Err(Halt::Bail);
+            return Err(Halt);
         }
         if self.mode == Mode::Raw {
             return Ok(());
@@ -418,7 +418,7 @@ impl SerializeMap for Entries<'_, '_> {
 
     fn end(mut self) -> Result<(), Halt> {
         if self.walk.halted != Halted::No {
-            return Err(Halt::Bail);
+            return Err(Halt);
         }
         if self.mode == Mode::InOrder && self.walk.at < self.walk.old_end(self.open) {
             self.go_by_name();
