@@ -9,14 +9,22 @@ import { app } from "./windlass/windlass.js";
 
 // A permutation of ten thousand rows is 60 KB; nobody reads more of it than a line.
 const SHOWN_MAX = 160;
+// So long that the rest of the page is on the screen by then.
+const LAY_OUT_AFTER_MS = 300;
 
 const wires = [...document.querySelectorAll("[data-wire]")].map((element) => ({
   element,
   path: element.dataset.wire.split("."),
 }));
 
+const sheet = document.querySelector(".sheet");
+
 app.onCommit(({ ops }) => {
-  if (!ops) return; // A snapshot: nothing changed, all is new.
+  if (!ops) {
+    // A snapshot: nothing changed, all is new. The page can be used before its ten thousand rows are laid out.
+    setTimeout(() => sheet.classList.add("laid-out"), LAY_OUT_AFTER_MS);
+    return;
+  }
   for (const { element, path } of wires) {
     const own = ops.filter((op) => startsWith(pathOf(op), path));
     if (own.length > 0) {
@@ -36,7 +44,6 @@ function startsWith(path, start) {
   return start.every((step, index) => path[index] === step);
 }
 
-const sheet = document.querySelector(".sheet");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 new MutationObserver((changes) => {
