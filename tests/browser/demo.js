@@ -22,12 +22,23 @@ export async function shown(page) {
 }
 
 /**
+ * What a selector finds outside of shadow roots: to look for those below fifty thousand nodes takes playwright longer
+ * than all else.
+ * @param {Page} page
+ * @param {string} selector
+ */
+export function at(page, selector) {
+  return page.locator(`css:light=${selector}`)
+}
+
+/**
  * @param {Page} page
  * @param {string} card its id
  * @param {string} name
  */
 export function button(page, card, name) {
-  return page.locator(`#${card} button`, { hasText: new RegExp(`^\\s*${name.replace('+', '\\+')}\\s*$`) }).first()
+  const text = new RegExp(`^\\s*${name.replace('+', '\\+')}\\s*$`)
+  return at(page, `#${card} button`).filter({ hasText: text }).first()
 }
 
 /** @param {Page} page */
@@ -40,7 +51,7 @@ export async function addOne(page) {
  * @param {{ seconds?: number, fail?: boolean, panic?: boolean }} [order]
  */
 export async function startHeavy(page, { seconds = 1, fail = false, panic = false } = {}) {
-  const form = page.locator('#start form')
+  const form = at(page, '#start form')
   await form.locator('[name=seconds]').fill(String(seconds))
   await form.locator('[name=fail]').setChecked(fail)
   await form.locator('[name=panic]').setChecked(panic)
@@ -62,17 +73,33 @@ export async function streamed(page, tokens) {
 }
 
 /**
- * A card that a person can see.
+ * Waits until all tokens have come.
+ * @param {Page} page
+ */
+export async function streamedAll(page) {
+  await streamed(page, Number(await at(page, '#text [w-text="text.total"]').textContent()))
+}
+
+/**
+ * The line of a heavy task, the only one there is or the first.
+ * @param {Page} page
+ */
+export function job(page) {
+  return at(page, '#progress li:visible').first()
+}
+
+/**
+ * A notification that a person can see.
  * @param {Page} page
  * @param {string | RegExp} text
  */
 export function toast(page, text) {
-  return page.locator('windlass-toasts li', { hasText: text }).first()
+  return at(page, 'windlass-toasts').locator('li', { hasText: text }).first()
 }
 
 /** @param {Page} page */
 export function bar(page) {
-  return page.locator('windlass-bar')
+  return at(page, 'windlass-bar')
 }
 
 /**
@@ -128,7 +155,7 @@ export async function watchText(page) {
  * @param {Page} page
  */
 export async function story(page) {
-  return page.locator('#body').textContent()
+  return at(page, '#body').textContent()
 }
 
 /**

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 
-import { addOne, button, shown, startText, story, STORY, streamed, watchText } from './demo.js'
+import { addOne, at, button, shown, startText, story, STORY, streamed, streamedAll, watchText } from './demo.js'
 import { closeBrowser, expectText, withWorld } from './harness.js'
 
 after(closeBrowser)
@@ -32,11 +32,11 @@ test('text streams token by token, stops, goes on where it stopped, and is clear
   await startText(page)
   await streamed(page, 30)
   await button(page, 'text', 'Stop').click()
-  await page.locator('#text').getByText('streaming').last().waitFor({ state: 'hidden' })
+  await at(page, '#text').getByText('streaming').last().waitFor({ state: 'hidden' })
   const stopped = await story(page)
   assert.ok(stopped && stopped !== STORY && STORY.startsWith(stopped), `${stopped}`)
   await startText(page)
-  await expectText(page, '#tokens', await page.locator('#text [w-text="text.total"]').innerText())
+  await streamedAll(page)
   assert.equal(await story(page), STORY)
   const { seen, wrong } = await watched()
   assert.deepEqual(wrong, [])
@@ -50,7 +50,7 @@ test('text streams token by token, stops, goes on where it stopped, and is clear
 test('the source of each example is a click away', withWorld(async ({ open, context }) => {
   const page = await open()
   for (const card of ['counter', 'start', 'progress', 'end', 'result', 'text', 'table']) {
-    const links = await page.locator(`#${card} > footer a`).evaluateAll((links) => links.map((link) => /** @type {HTMLAnchorElement} */ (link).href))
+    const links = await at(page, `#${card} > footer a`).evaluateAll((links) => links.map((link) => /** @type {HTMLAnchorElement} */ (link).href))
     assert.ok(links.length >= 2, `${card} links to its Rust and its HTML`)
     for (const link of links) {
       const answer = await context.request.get(link)

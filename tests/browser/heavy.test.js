@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 
-import { addOne, notified, shown, startHeavy, toast } from './demo.js'
+import { addOne, at, job, notified, shown, startHeavy, toast } from './demo.js'
 import { closeBrowser, expectText, withWorld } from './harness.js'
 
 after(closeBrowser)
@@ -17,10 +17,9 @@ test('a heavy task says that it started, how it is getting on, how it ended, and
   const texts = await notified(page)
   await startHeavy(page, { seconds: 3 })
   await toast(page, 'Heavy task started').waitFor()
-  const job = page.locator('#progress li:visible')
-  await job.getByText('running').waitFor()
+  await job(page).getByText('running').waitFor()
   // The bar moves: two values, both inside.
-  const fraction = () => job.locator('progress').evaluate((bar) => /** @type {HTMLProgressElement} */ (bar).value)
+  const fraction = () => job(page).locator('progress').evaluate((bar) => /** @type {HTMLProgressElement} */ (bar).value)
   await page.waitForFunction(() => Number(document.querySelector('#progress progress')?.getAttribute('value')) > 0.1)
   const early = await fraction()
   await toast(page, /Still running, \d s/).waitFor()
@@ -30,9 +29,9 @@ test('a heavy task says that it started, how it is getting on, how it ended, and
   await expectText(page, '#count', '1')
   await toast(page, /Heavy task done: \d+ primes/).waitFor()
   await expectText(page, '#outcome', /^done\s+\d+ primes below \d+$/)
-  await job.getByText('done').waitFor()
+  await job(page).getByText('done').waitFor()
 
-  const number = async (/** @type {string} */ id) => Number((await page.locator(id).textContent())?.replaceAll(',', ''))
+  const number = async (/** @type {string} */ id) => Number((await at(page, id).textContent())?.replaceAll(',', ''))
   const [primes, below, largest] = [await number('#primes'), await number('#below'), await number('#largest')]
   assert.equal(largest, primesDown(below).next().value, 'the largest prime below what was counted')
   // Chebyshev's and Rosser's bounds, narrow enough to see that it was counted and not made up.
@@ -57,8 +56,8 @@ for (const [how, order, text] of /** @type {const} */ ([
     await startHeavy(page, order)
     await toast(page, `Heavy task failed: ${text}`).waitFor()
     await expectText(page, '#outcome', new RegExp(`^failed\\s+${text}$`))
-    await page.locator('#progress li:visible').getByText('failed').waitFor()
-    assert.equal(await page.locator('#result dl').isVisible(), false, 'there is no result')
+    await job(page).getByText('failed').waitFor()
+    assert.equal(await at(page, '#result dl').isVisible(), false, 'there is no result')
     await addOne(page)
     await expectText(page, '#count', '1')
     // The same session can do it again, and better.
@@ -71,21 +70,21 @@ test('a heavy task ends when it is cancelled', withWorld(async ({ open }) => {
   const page = await open()
   await shown(page)
   await startHeavy(page, { seconds: 60 })
-  await page.locator('#progress li:visible').getByText('running').waitFor()
-  await page.locator('#progress').getByRole('button', { name: 'Cancel' }).click()
+  await job(page).getByText('running').waitFor()
+  await at(page, '#progress').getByRole('button', { name: 'Cancel' }).click()
   await expectText(page, '#outcome', /^cancelled/)
   await toast(page, 'Heavy task cancelled').waitFor()
-  assert.equal(await page.locator('#progress').getByRole('button', { name: 'Cancel' }).count(), 0)
+  assert.equal(await at(page, '#progress').getByRole('button', { name: 'Cancel' }).count(), 0)
 }))
 
 test('an order that the server refuses is told to the person', withWorld(async ({ open }) => {
   const page = await open()
   await shown(page)
   // Past the browser's own check, as any script could.
-  await page.locator('#start form').evaluate((form) => void (/** @type {HTMLFormElement} */ (form).noValidate = true))
+  await at(page, '#start form').evaluate((form) => void (/** @type {HTMLFormElement} */ (form).noValidate = true))
   await startHeavy(page, { seconds: 61 })
   await toast(page, 'a task takes 1 to 60 seconds').waitFor()
-  assert.equal(await page.locator('#progress li').count(), 0, 'nothing was started')
+  assert.equal(await at(page, '#progress li').count(), 0, 'nothing was started')
 }))
 
 /**

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 
-import { button, shown } from './demo.js'
+import { at, button, shown } from './demo.js'
 import { closeBrowser, expectText, withWorld } from './harness.js'
 
 /** @import { Page } from 'playwright-core' */
@@ -25,7 +25,7 @@ test('in ten thousand rows a cell, a row and the order change, and only that tra
   const [cheap, dear] = [first, (await rows(page))[0]]
   assert.equal((dear.price - cheap.price).toFixed(2), '0.05')
 
-  await page.locator('#table [role=row]').nth(1).getByRole('button', { name: 'Add one' }).click()
+  await at(page, '#table [role=row]').nth(1).getByRole('button', { name: 'Add one' }).click()
   await changed(page, `${27 + String(first.qty + 1).length} bytes  [["table","rows",0,"qty",${first.qty + 1}]]`)
   await button(page, 'table', 'Change 100').click()
   await changed(page, /^3,\d{3} bytes {2}\[\["table","rows",0,"qty",/)
@@ -33,8 +33,8 @@ test('in ten thousand rows a cell, a row and the order change, and only that tra
   assert.equal(hundred.length, 100)
 
   // The nodes of the rows are kept: this one is followed through all that comes.
-  await page.locator('#table [role=row]').nth(5).evaluate((row) => row.setAttribute('data-followed', ''))
-  const followed = () => page.locator('#table [data-followed] [role=cell]').first().innerText()
+  await at(page, '#table [role=row]').nth(5).evaluate((row) => row.setAttribute('data-followed', ''))
+  const followed = () => at(page, '#table [data-followed] [role=cell]').first().innerText()
 
   await button(page, 'table', 'Insert top').click()
   await expectText(page, '#rows', '10,001')
@@ -44,7 +44,7 @@ test('in ten thousand rows a cell, a row and the order change, and only that tra
   await button(page, 'table', 'Remove first').click()
   await expectText(page, '#rows', '10,001')
   await changed(page, '24 bytes  [[2,"table","rows",0,1]]')
-  await page.locator('#table [role=row]').nth(1).getByRole('button', { name: 'Remove' }).click()
+  await at(page, '#table [role=row]').nth(1).getByRole('button', { name: 'Remove' }).click()
   await expectText(page, '#rows', '10,000')
   assert.deepEqual(ids(await rows(page)).slice(0, 4), ids([second, third, fourth, fifth]))
 
@@ -61,13 +61,13 @@ test('in ten thousand rows a cell, a row and the order change, and only that tra
   assert.deepEqual(ids(await rows(page)), unsorted.toReversed())
 
   await button(page, 'table', 'Price').click()
-  await page.locator('#table [aria-sort=ascending]').getByText('Price').waitFor()
+  await at(page, '#table [aria-sort=ascending]').getByText('Price').waitFor()
   await ordered(page, (a, b) => a.price - b.price)
   await button(page, 'table', 'Price').click()
-  await page.locator('#table [aria-sort=descending]').getByText('Price').waitFor()
+  await at(page, '#table [aria-sort=descending]').getByText('Price').waitFor()
   await ordered(page, (a, b) => b.price - a.price)
   await button(page, 'table', 'No').click()
-  await page.locator('#table [aria-sort=ascending]').getByText('No').waitFor()
+  await at(page, '#table [aria-sort=ascending]').getByText('No').waitFor()
   await ordered(page, (a, b) => a.id - b.id)
 
   assert.equal(await followed(), String(fifth.id))
@@ -79,7 +79,7 @@ test('in ten thousand rows a cell, a row and the order change, and only that tra
  * @returns {Promise<{ id: number, qty: number, price: number }[]>}
  */
 async function rows(page) {
-  return page.locator('#table .line:not(.head)').evaluateAll((rows) =>
+  return at(page, '#table .line:not(.head)').evaluateAll((rows) =>
     rows.map((row) => {
       const [id, , qty, price] = [...row.children].map((cell) => Number(cell.textContent))
       return { id, qty, price }
