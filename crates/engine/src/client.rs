@@ -73,13 +73,18 @@ impl Client {
         }
     }
 
-    pub(crate) fn accepts(&self, secret: Secret) -> bool {
-        self.token == token_hash(secret)
+    pub(crate) fn token(&self) -> [u8; 32] {
+        self.token
     }
 
     /// Whether something must reach the client besides ops.
     pub(crate) fn owes(&self) -> bool {
         self.actions.owes() || self.events.has_unsent()
+    }
+
+    /// Whether there is something for it that no frame has carried, but for what no walk has found yet.
+    pub(crate) fn lacks(&self) -> bool {
+        self.owes() || self.stream.stale || !self.stream.pending.is_empty()
     }
 
     /// Whether the socket and the window take a frame.
@@ -88,7 +93,9 @@ impl Client {
     }
 }
 
-fn token_hash(secret: Secret) -> [u8; 32] {
+/// What is kept of a token's secret.
+#[must_use]
+pub fn token_hash(secret: Secret) -> [u8; 32] {
     Sha256::digest(secret.0).into()
 }
 
@@ -327,10 +334,8 @@ impl Client {
             return None;
         }
         let stream = &mut self.stream;
-        if let Some(frame) = stream.held.take() {
-            // No window holds it back on a new connection: replay is bounded by the ring and this one.
-            stream.send(frame);
-        }
+        // What was told to have been applied may have made room for it; else it waits for an ack, as ever.
+        stream.release();
         // Contiguous by construction, so only a frame that was too large to keep, or an `n` from before
         // the ring, leaves a hole.
         let first = stream.ring.front().map_or(stream.n.next(), |sent| sent.n);

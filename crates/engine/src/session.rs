@@ -223,10 +223,9 @@ impl<A: App> Session<A> {
         &self.state
     }
 
-    /// Whether that client of this session has that secret.
-    #[must_use]
-    pub fn accepts(&self, client: ClientId, secret: Secret) -> bool {
-        self.clients.iter().any(|known| known.id == client && known.accepts(secret))
+    /// Its clients, each with the [`token_hash`] of its secret: who may come back.
+    pub fn tokens(&self) -> impl Iterator<Item = (ClientId, [u8; 32])> {
+        self.clients.iter().map(|client| (client.id, client.token()))
     }
 
     /// Whether an action, an update or a job has made it worth keeping.
@@ -419,10 +418,11 @@ impl<A: App> Session<A> {
         }
     }
 
-    /// Whether a flush would have something to say that no frame has said.
+    /// Whether a flush would have something to say to an attached client, now or when its socket takes more.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.dirty || self.jobs.dirty || self.clients.iter().any(|client| client.owes() || client.stream.stale)
+        let changed = self.dirty || self.jobs.dirty;
+        self.clients.iter().any(|client| client.connection.is_some() && (changed || client.lacks()))
     }
 }
 

@@ -111,8 +111,7 @@ impl<A: App> Session<A> {
         let client = &mut self.clients[at];
         let takes = client.takes();
         let unseen = !takes && (self.dirty || self.jobs.dirty);
-        let owed = client.stream.stale || !client.stream.pending.is_empty() || client.owes();
-        if !unseen && !owed && scratch.ops.is_empty() {
+        if !unseen && !client.lacks() && scratch.ops.is_empty() {
             return;
         }
         if !takes {

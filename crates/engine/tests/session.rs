@@ -431,6 +431,43 @@ fn a_frame_larger_than_the_window_goes_alone_and_is_not_kept() {
     assert_eq!(bench.take(2)[1][0], "s");
 }
 
+/// [WINDOW-1] What the window holds back is not replayed beyond it: a client away for long came back to two windows.
+#[test]
+fn a_return_is_not_sent_more_than_a_window() {
+    let mut bench = connected();
+    for letter in ["a", "b"] {
+        bench.update(move |state, _| {
+            state.text = letter.repeat(WINDOW_BYTES / 2);
+            Ok(())
+        });
+    }
+    assert_eq!(bench.take(1).len(), 1, "the second is held");
+    bench.lose(1);
+    bench.hello_with(2, "a", json!({ "epoch": EPOCH, "n": 1 }));
+    let sent = bench.take(2);
+    assert_eq!((&sent[0][1]["resumed"], &sent[1][1], sent.len()), (&json!(true), &json!(2), 2));
+    bench.say(2, &json!(["k", 2]));
+    assert_eq!(bench.last(2)[1], 3);
+}
+
+/// The driver runs a turn for a socket that takes more only when there is news: what was kept for a full one was none,
+/// and its client was told nothing until something else happened; what one that is away is owed was, at every wake.
+#[test]
+fn news_is_what_an_attached_client_lacks() {
+    let mut bench = connected();
+    bench.hello_with(2, "c", json!({ "client": "aaaaaaaaaaaaaaaaaaaaaaaa" }));
+    bench.say(2, &json!(["k", 1]));
+    bench.fast = false;
+    bench.say(1, &json!(["a", 1, "add", 1]));
+    bench.turn(vec![Input::Ready(ConnectionId(1))]);
+    bench.say(1, &json!(["a", 2, "add", 1]));
+    assert!(bench.session.has_news(), "the second client's socket was full");
+    bench.lose(2);
+    bench.say(1, &json!(["a", 3, "notify", 1]));
+    bench.turn(vec![Input::Ready(ConnectionId(1))]);
+    assert!(!bench.session.has_news(), "only the one that is away has not heard of it");
+}
+
 #[test]
 fn a_refetch_is_answered_with_a_snapshot() {
     let mut bench = connected();
