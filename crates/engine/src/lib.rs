@@ -19,7 +19,7 @@ mod telling;
 mod turn;
 
 pub use app::{App, Fault, Mode};
-pub use client::ConnectionId;
+pub use client::{ConnectionId, token_hash};
 pub use event::{Audience, Class};
 pub use guard::guard;
 pub use job::{JobEntry, JobReport, JobStatus, Progress};

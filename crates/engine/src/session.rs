@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use windlass_protocol::{ClientId, ClientMessage, Close, Epoch, Hello, JobId, Secret, Seq, SessionId};
 use windlass_sync::{HashKey, Shadow};
 
-use crate::client::Client;
+use crate::client::{Client, token_hash};
 use crate::guard::bury;
 use crate::job::JobTable;
 use crate::turn::Origin;
@@ -221,6 +221,13 @@ impl<A: App> Session<A> {
     #[must_use]
     pub fn state(&self) -> &A::State {
         &self.state
+    }
+
+    /// Whether that client of this session has that secret.
+    #[must_use]
+    pub fn accepts(&self, client: ClientId, secret: Secret) -> bool {
+        let hash = token_hash(secret);
+        self.tokens().any(|(known, token)| known == client && token == hash)
     }
 
     /// Its clients, each with the [`token_hash`] of its secret: who may come back.

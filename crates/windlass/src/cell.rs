@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use windlass_engine::{ConnectionId, Input, JobReport, Output, Scratch, Session, Time};
+use windlass_engine::{ConnectionId, Input, JobReport, Output, Scratch, Session, Time, token_hash};
 use windlass_jobs::JobHandle;
-use windlass_protocol::{ClientMessage, Close, CloseCode, DecodeError, Epoch, Hello, JobId, Secret, SessionId};
+use windlass_protocol::{
+    ClientId, ClientMessage, Close, CloseCode, DecodeError, Epoch, Hello, JobId, Secret, SessionId,
+};
 
 use crate::callback::{Reporter, refused};
 use crate::hub::Hub;
@@ -30,6 +32,10 @@ pub(crate) struct Cell<S: State> {
     role: Role,
     inbox: Mutex<Inbox<S>>,
     core: Mutex<Core<S>>,
+    /// Who may come back, beside the session: a hello must not wait for a turn that takes long.
+    tokens: Mutex<Vec<(ClientId, [u8; 32])>>,
+    /// No hello is taken any more: the session is out of the registry.
+    gone: AtomicBool,
     /// When the engine wants its timer, in microseconds of the hub's clock; `u64::MAX` for never.
     deadline: AtomicU64,
     /// A walk would find something that no frame has told.
@@ -47,8 +53,8 @@ struct Core<S: State> {
     jobs: HashMap<JobId, JobHandle>,
     /// The connection whose task works now; it looks into its outlet by itself.
     worker: Option<ConnectionId>,
-    /// No hello is taken any more: the session is out of the registry.
-    gone: bool,
+    /// A connection said hello in this turn.
+    greeted: bool,
     /// A turn panicked outside user code; nothing of the session can be trusted.
     failed: bool,
 }
@@ -60,6 +66,8 @@ impl<S: State> Cell<S> {
             epoch,
             role: Role::default(),
             inbox: Mutex::default(),
+            tokens: Mutex::default(),
+            gone: AtomicBool::new(false),
             deadline: AtomicU64::new(u64::MAX),
             news: AtomicBool::new(false),
             slow: AtomicBool::new(false),
@@ -69,7 +77,7 @@ impl<S: State> Cell<S> {
                 outlets: Vec::new(),
                 jobs: HashMap::new(),
                 worker: None,
-                gone: false,
+                greeted: false,
                 failed: false,
             }),
             hub,
@@ -96,8 +104,8 @@ impl<S: State> Cell<S> {
 
     /// Whether a client with that secret may come back to this session.
     pub(crate) fn accepts(&self, hello: &Hello, secret: Secret) -> bool {
-        let core = lock(&self.core);
-        !core.gone && core.session.accepts(hello.client, secret)
+        let known = (hello.client, token_hash(secret));
+        !self.gone.load(Ordering::Acquire) && lock(&self.tokens).contains(&known)
     }
 
     /// Brings a connection that said hello.
@@ -248,9 +256,13 @@ impl<S: State> Cell<S> {
                 break;
             }
             let Some(entry) = lock(&self.inbox).pop() else { break };
-            core.enter(&self.hub, entry, now);
+            self.enter(core, entry, now);
         }
         SCRATCH.with_borrow_mut(|scratch| core.session.flush(program, scratch, now));
+        if std::mem::take(&mut core.greeted) {
+            // Before the welcome leaves, so that whoever holds its token is known.
+            *lock(&self.tokens) = core.session.tokens().collect();
+        }
         self.carry_out(core);
         let deadline = core.session.deadline().map_or(u64::MAX, micros);
         if self.deadline.swap(deadline, Ordering::AcqRel) != deadline && deadline != u64::MAX {
@@ -260,8 +272,46 @@ impl<S: State> Cell<S> {
         if !core.session.is_attached() && self.detached_at.load(Ordering::Acquire) == u64::MAX {
             self.detached_at.store(micros(now), Ordering::Release);
         }
-        self.slow.store(began.elapsed() > SLOW_OVER, Ordering::Relaxed);
+        let took = began.elapsed();
+        self.slow.store(took > SLOW_OVER, Ordering::Relaxed);
+        if took > BLOCKED_OVER {
+            let advice = "heavy work belongs in a long callback, waiting in a task that calls `Handle::update`";
+            tracing::warn!(session = %self.id, ?took, advice, "a handler held up its session");
+        }
         more
+    }
+
+    /// Brings the session something from the inbox.
+    fn enter(&self, core: &mut Core<S>, entry: Entry<S>, now: Time) {
+        let input = match entry {
+            Entry::Hello(outlet, hello, secret) => {
+                let connection = outlet.id;
+                if self.gone.load(Ordering::Acquire) {
+                    // Found just before it went; the page says hello again and begins afresh.
+                    outlet.close(CloseCode::SessionFailed.into());
+                    core.wake(&outlet);
+                    return;
+                }
+                core.outlets.push(outlet);
+                core.greeted = true;
+                Input::Hello { connection, hello, secret }
+            }
+            Entry::Text(connection, text) => return core.text(&self.hub, connection, &text, now),
+            Entry::Lost(connection) => {
+                core.outlets.retain(|outlet| outlet.id != connection);
+                Input::Lost(connection)
+            }
+            Entry::Update(update) => Input::Update(update),
+            Entry::Report(job, report) => {
+                if matches!(report, JobReport::Ended { .. }) {
+                    core.jobs.remove(&job);
+                }
+                Input::Report(job, report)
+            }
+            Entry::Timer => Input::Timer,
+            Entry::Drain(retry_after) => Input::Drain(retry_after),
+        };
+        core.session.handle(&self.hub.program, input, now);
     }
 
     /// Turns what the session asks for into effects.
@@ -318,8 +368,8 @@ impl<S: State> Cell<S> {
     fn fail(self: &Arc<Self>) {
         self.hub.forget(self.id);
         let mut core = lock(&self.core);
+        self.gone.store(true, Ordering::Release);
         core.failed = true;
-        core.gone = true;
         core.jobs.values().for_each(|job| {
             job.cancel();
         });
@@ -328,7 +378,7 @@ impl<S: State> Cell<S> {
     }
 
     /// Takes the session out of service when nobody needs it: detached for long enough and no job under way.
-    pub(crate) fn retire(&self, now: Time, unused_after: Duration, used_after: Duration) -> bool {
+    pub(crate) fn retire(self: &Arc<Self>, now: Time, unused_after: Duration, used_after: Duration) -> bool {
         let detached_at = self.detached_at.load(Ordering::Acquire);
         if detached_at == u64::MAX {
             return false;
@@ -337,18 +387,18 @@ impl<S: State> Cell<S> {
         if detached < unused_after || !self.take() {
             return false;
         }
-        let mut core = lock(&self.core);
+        let core = lock(&self.core);
         let after = if core.session.is_used() { used_after } else { unused_after };
-        core.gone = detached >= after
+        let gone = detached >= after
             && !core.session.is_attached()
             && core.session.unfinished_jobs().next().is_none()
             && lock(&self.inbox).is_empty();
-        let gone = core.gone;
+        self.gone.store(gone, Ordering::Release);
         drop(core);
         if !self.role.rest() {
+            // Somebody came meanwhile. A session that is gone turns them away, so that they begin afresh.
             self.role.hand_over();
-            // Somebody came meanwhile; a session that is gone answers nobody, so that they look it up again.
-            self.hub.spawn_driver(self.hub.find(self.id).unwrap_or_else(|| unreachable!("it is in the registry")));
+            self.hub.spawn_driver(Arc::clone(self));
         }
         gone
     }
@@ -370,37 +420,6 @@ impl<S: State> Core<S> {
         if self.worker != Some(outlet.id) {
             outlet.wake();
         }
-    }
-
-    fn enter(&mut self, hub: &Hub<S>, entry: Entry<S>, now: Time) {
-        let input = match entry {
-            Entry::Hello(outlet, hello, secret) => {
-                let connection = outlet.id;
-                if self.gone {
-                    // Found just before it went; the page says hello again and begins afresh.
-                    outlet.close(CloseCode::SessionFailed.into());
-                    self.wake(&outlet);
-                    return;
-                }
-                self.outlets.push(outlet);
-                Input::Hello { connection, hello, secret }
-            }
-            Entry::Text(connection, text) => return self.text(hub, connection, &text, now),
-            Entry::Lost(connection) => {
-                self.outlets.retain(|outlet| outlet.id != connection);
-                Input::Lost(connection)
-            }
-            Entry::Update(update) => Input::Update(update),
-            Entry::Report(job, report) => {
-                if matches!(report, JobReport::Ended { .. }) {
-                    self.jobs.remove(&job);
-                }
-                Input::Report(job, report)
-            }
-            Entry::Timer => Input::Timer,
-            Entry::Drain(retry_after) => Input::Drain(retry_after),
-        };
-        self.session.handle(&hub.program, input, now);
     }
 
     fn text(&mut self, hub: &Hub<S>, connection: ConnectionId, text: &str, now: Time) {
@@ -462,3 +481,5 @@ const INPUT_TIME_MAX: Duration = Duration::from_millis(1);
 const TURNS_MAX: usize = 16;
 /// A turn that took longer is run where it holds up no other task.
 const SLOW_OVER: Duration = Duration::from_millis(1);
+/// What a person begins to notice.
+const BLOCKED_OVER: Duration = Duration::from_millis(100);

@@ -146,7 +146,7 @@ impl<S: State> Handle<S> {
         if taken { Ok(()) } else { Err(Error::busy("the session's inbox")) }
     }
 
-    /// What the session's clients see, as JSON.
+    /// What the session's clients see, as JSON. Waits for the turn that is under way.
     ///
     /// # Errors
     ///
