@@ -31,7 +31,8 @@ pub enum Class {
 pub(crate) struct EventQueue {
     waiting: VecDeque<Event>,
     bytes: usize,
-    lost: Option<Lost>,
+    /// What was dropped, oldest first; all but the last were sent, and each is told by itself.
+    lost: VecDeque<Lost>,
     /// Events that were sent come first; this many. What is sent is bounded by the window.
     sent: usize,
 }
@@ -44,7 +45,7 @@ struct Event {
     sent_in: FrameNumber,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Lost {
     /// The id of the newest event that was dropped: what is left comes after it.
     until: EventId,
@@ -65,13 +66,20 @@ impl EventQueue {
         self.bytes += body.len();
         self.waiting.push_back(Event { id, class, body: body.into(), sent_in: FrameNumber(0) });
         while self.waiting.len() - self.sent > EVENTS_MAX || self.bytes > EVENT_BYTES_MAX {
-            let mut unsent = self.waiting.iter().skip(self.sent);
-            let droppable = unsent.position(|event| !matches!(event.class, Class::Must)).unwrap_or(0);
-            let id = self.remove(self.sent + droppable);
-            let lost = self.lost.get_or_insert(Lost { until: id, count: 0, sent_in: None });
-            lost.until = lost.until.max(id);
-            lost.count += 1;
+            let id = self.remove(self.sent + self.droppable());
+            match self.lost.back_mut().filter(|lost| lost.sent_in.is_none()) {
+                Some(lost) => *lost = Lost { until: lost.until.max(id), count: lost.count + 1, sent_in: None },
+                None => self.lost.push_back(Lost { until: id, count: 1, sent_in: None }),
+            }
         }
+    }
+
+    /// The unsent event that goes first: the oldest that may, the latest of a key before one that must be kept.
+    fn droppable(&self) -> usize {
+        let oldest =
+            |may_go: fn(&Class) -> bool| self.waiting.iter().skip(self.sent).position(|event| may_go(&event.class));
+        let volatile = oldest(|class| matches!(class, Class::Volatile));
+        volatile.or_else(|| oldest(|class| matches!(class, Class::Keyed(_)))).unwrap_or(0)
     }
 
     /// Removes an unsent event.
@@ -83,12 +91,12 @@ impl EventQueue {
 
     /// Whether there is something that no frame has carried.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.waiting.len() > self.sent || self.lost.as_ref().is_some_and(|lost| lost.sent_in.is_none())
+        self.waiting.len() > self.sent || self.lost.back().is_some_and(|lost| lost.sent_in.is_none())
     }
 
     /// Writes what no frame has carried into frame `n`.
     pub(crate) fn write_unsent(&mut self, n: FrameNumber, extras: &mut Extras<'_>) {
-        let mut lost = self.lost.as_mut().filter(|lost| lost.sent_in.is_none());
+        let mut lost = self.lost.back_mut().filter(|lost| lost.sent_in.is_none());
         for event in self.waiting.iter_mut().skip(self.sent) {
             if lost.as_ref().is_some_and(|lost| lost.until < event.id) {
                 write_lost(lost.take(), n, extras);
@@ -107,8 +115,8 @@ impl EventQueue {
             self.waiting.pop_front();
             self.sent -= 1;
         }
-        if self.lost.as_ref().is_some_and(|lost| lost.sent_in.is_some_and(|sent_in| sent_in <= n)) {
-            self.lost = None;
+        while self.lost.front().is_some_and(|lost| lost.sent_in.is_some_and(|sent_in| sent_in <= n)) {
+            self.lost.pop_front();
         }
     }
 
@@ -124,12 +132,10 @@ impl EventQueue {
         }
         self.bytes += self.waiting.iter().take(self.sent).map(|event| event.body.len()).sum::<usize>();
         self.sent = 0;
-        if let Some(lost) = &mut self.lost {
-            lost.sent_in = None;
-            if lost.until <= seen {
-                self.lost = None;
-            }
-        }
+        // What it has not heard of is told together.
+        let unheard = self.lost.drain(..).filter(|lost| lost.until > seen);
+        let together = unheard.reduce(|one, next| Lost { count: one.count + next.count, ..next });
+        self.lost.extend(together.map(|lost| Lost { sent_in: None, ..lost }));
     }
 }
 
@@ -205,6 +211,36 @@ mod tests {
         queue.acknowledge(FrameNumber(1));
         assert_eq!(queue.bytes, 0);
         assert!(!queue.has_unsent());
+    }
+
+    /// What was dropped after a count had been sent was added to that count, and forgotten with its ack.
+    #[test]
+    fn what_is_lost_after_a_count_was_sent_is_counted_by_itself() {
+        let mut queue = EventQueue::default();
+        let mut ids = 1..;
+        let mut flood = |queue: &mut EventQueue| {
+            ids.by_ref().take(EVENTS_MAX + 2).for_each(|n| queue.push(id(n), Class::Must, body("must")))
+        };
+        let counts = |written: Vec<(u64, String)>| written.iter().filter(|(_, kind)| kind == "events_lost").count();
+        flood(&mut queue);
+        assert_eq!(counts(write(&mut queue, 1)), 1);
+        flood(&mut queue);
+        queue.acknowledge(FrameNumber(1));
+        assert_eq!(queue.lost.iter().map(|lost| lost.count).sum::<u64>(), 2);
+        assert_eq!(counts(write(&mut queue, 2)), 1);
+        flood(&mut queue);
+        queue.rewind(id(3));
+        assert_eq!(queue.lost.iter().map(|lost| lost.count).collect::<Vec<_>>(), [4]);
+    }
+
+    #[test]
+    fn the_latest_of_a_key_outlives_what_is_volatile() {
+        let mut queue = EventQueue::default();
+        queue.push(id(1), Class::Keyed("k".into()), body("keyed"));
+        for n in 2..=EVENTS_MAX as u64 + 5 {
+            queue.push(id(n), Class::Volatile, body("v"));
+        }
+        assert_eq!(write(&mut queue, 1)[0], (1, "keyed".to_owned()));
     }
 
     #[test]
