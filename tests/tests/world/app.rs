@@ -1,0 +1,351 @@
+//! The app of the worlds: a state that records what was done to it, so that a judge can tell what was not.
+//!
+//! Every action that succeeds leaves its ticket in `log`. `left` and `right` are always changed together.
+//! What the judge needs and no client sees (`emitted`, `notes`) is part of the state, so that it is rolled back with it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+use windlass_engine::{App, Audience, Class, Fault, Mode, Turn};
+use windlass_protocol::frame::event_body;
+use windlass_protocol::{ClientId, JobId};
+use windlass_sync::{Shadow, SyncVec, Tracked};
+
+use crate::random::Random;
+
+#[derive(Clone, Default, Serialize)]
+pub(crate) struct State {
+    pub(crate) log: Vec<u32>,
+    left: u64,
+    right: u64,
+    text: String,
+    plain: Vec<Row>,
+    synced: SyncVec<Row>,
+    tracked: Tracked<Vec<u64>>,
+    map: BTreeMap<String, u64>,
+    blob: String,
+    /// How many times each job has ended.
+    pub(crate) ends: BTreeMap<String, u32>,
+    #[serde(skip_serializing_if = "Poison::is_off")]
+    poison: Poison,
+    /// Updates from outside that have happened.
+    #[serde(skip)]
+    pub(crate) notes: Vec<u32>,
+    /// Events that have been asked for.
+    #[serde(skip)]
+    pub(crate) emitted: Vec<Emission>,
+}
+
+#[derive(Clone, Serialize)]
+struct Row {
+    id: u64,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+}
+
+/// What makes a state impossible to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Poison {
+    #[default]
+    Off,
+    Fails,
+    Panics,
+}
+
+impl Poison {
+    fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
+}
+
+impl Serialize for Poison {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Panics => panic!("{PLANNED}"),
+            _ => Err(serde::ser::Error::custom(PLANNED)),
+        }
+    }
+}
+
+/// What every panic of the app says, so that the test's output leaves it out.
+pub(crate) const PLANNED: &str = "planned";
+
+/// An event as its handler asked for it; its place in [`State::emitted`] is the number in its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Emission {
+    /// None for every client of the session.
+    pub(crate) to: Option<ClientId>,
+    pub(crate) kind: EmissionKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EmissionKind {
+    Volatile,
+    Must,
+    /// Of this key.
+    Keyed(u64),
+}
+
+/// What an action brings: its ticket, and a number that its handler makes choices from.
+#[derive(Deserialize)]
+struct Payload {
+    ticket: u32,
+    choice: u64,
+}
+
+/// A change that no action of a client makes.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// An update with its number, and choices.
+    Note(u32, u64),
+    /// One that changes something and then fails, or panics.
+    Fail(u64),
+    /// The end of a job.
+    End(JobId),
+    /// Some news of a job.
+    Tick(u64),
+    /// The state can be shown from now on.
+    Heal,
+}
+
+pub(crate) struct Ledger;
+
+/// What an action does. Its name on the wire is the variant's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Edit,
+    InPlace,
+    Reply,
+    Query,
+    Fail,
+    Panic,
+    Poison,
+    Emit,
+    /// Emits half of what a client's queue holds, and more.
+    Flood,
+    Start,
+    Blob,
+    /// The app knows no such action.
+    Unknown,
+    /// Its payload is not what the app asks for.
+    Malformed,
+    /// The built-in `$cancel`.
+    Cancel,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Edit => "edit",
+            Self::InPlace => "in_place",
+            Self::Reply => "reply",
+            Self::Query => "query",
+            Self::Fail => "fail",
+            Self::Panic => "panic",
+            Self::Poison => "poison",
+            Self::Emit => "emit",
+            Self::Flood => "flood",
+            Self::Start => "start",
+            Self::Blob => "blob",
+            Self::Unknown => "unknown",
+            Self::Malformed => "edit",
+            Self::Cancel => "$cancel",
+        }
+    }
+
+    /// Whether its success leaves a ticket in the log.
+    pub(crate) fn logs(self) -> bool {
+        !matches!(self, Self::Query | Self::Fail | Self::Panic | Self::Unknown | Self::Malformed | Self::Cancel)
+    }
+}
+
+impl State {
+    fn log(&mut self, ticket: u32) {
+        self.log.push(ticket);
+        self.text.push_str(&format!(" {ticket}"));
+        self.both(u64::from(ticket));
+    }
+
+    fn both(&mut self, by: u64) {
+        self.left += by;
+        self.right += by;
+    }
+
+    /// Some changes of shape: whatever ops can say.
+    fn edit(&mut self, choice: u64) {
+        let mut random = Random::new(choice);
+        for _ in 0..=random.below(3) {
+            let id = random.next() >> 16;
+            let row = Row { id, name: format!("row {id}"), size: random.one_in(2).then_some(id) };
+            let at = |random: &mut Random, len: usize| random.index(len.max(1));
+            match random.below(16) {
+                0 | 1 => self.plain.insert(at(&mut random, self.plain.len()), row),
+                2 | 3 => self.synced.insert(at(&mut random, self.synced.len()), row),
+                4 if !self.plain.is_empty() => drop(self.plain.remove(at(&mut random, self.plain.len()))),
+                5 if !self.synced.is_empty() => drop(self.synced.remove(at(&mut random, self.synced.len()))),
+                6 if !self.plain.is_empty() => {
+                    let row = self.plain.remove(at(&mut random, self.plain.len()));
+                    self.plain.insert(at(&mut random, self.plain.len() + 1), row);
+                }
+                7 if !self.synced.is_empty() => {
+                    let len = self.synced.len();
+                    self.synced.move_row(at(&mut random, len), at(&mut random, len));
+                }
+                8 => self.plain.sort_by_key(|row| row.id.rotate_left(7)),
+                9 => self.synced.sort_by_key(|row| row.id.rotate_left(9)),
+                10 if !self.plain.is_empty() => {
+                    let at = at(&mut random, self.plain.len());
+                    self.plain[at] = Row { id: self.plain[at].id, ..row };
+                }
+                11 if !self.synced.is_empty() => {
+                    let at = at(&mut random, self.synced.len());
+                    self.synced[at].name.push('…');
+                }
+                12 => drop(self.map.insert(format!("key {}", id % 8), id)),
+                13 => drop(self.map.remove(&format!("key {}", id % 8))),
+                14 => self.text = format!("\"{id}\"\n"),
+                _ => self.tracked.push(id),
+            }
+        }
+        self.plain.truncate(ROWS_MAX);
+        self.synced.truncate(ROWS_MAX);
+        if self.tracked.len() > ROWS_MAX {
+            self.tracked.clear();
+        }
+        self.both(choice % 7);
+    }
+
+    fn emit(&mut self, turn: &mut Turn<Ledger>, choice: u64, count: u64) {
+        let mut random = Random::new(choice);
+        let bytes = if random.one_in(12) { 2_000 } else { 0 };
+        for _ in 0..count {
+            let number = self.emitted.len();
+            let (kind, class) = match random.below(5) {
+                0 | 1 => (EmissionKind::Must, Class::Must),
+                2 => (EmissionKind::Volatile, Class::Volatile),
+                _ => {
+                    let key = random.below(3);
+                    (EmissionKind::Keyed(key), Class::Keyed(key.to_string()))
+                }
+            };
+            let (to, audience) = match turn.caller() {
+                Some(caller) if random.one_in(2) => (Some(caller), Audience::Caller),
+                _ => (None, Audience::Session),
+            };
+            let body = event_body("emit", &json!({ "name": "number", "value": number, "ballast": "x".repeat(bytes) }));
+            turn.event(audience, class, body.unwrap());
+            self.emitted.push(Emission { to, kind });
+        }
+    }
+}
+
+impl App for Ledger {
+    type State = State;
+    type Action = Kind;
+    type Update = Change;
+    type Work = ();
+    type Post = ();
+
+    fn action(&self, name: &str) -> Option<(Kind, Mode)> {
+        let kinds = [
+            Kind::Edit,
+            Kind::InPlace,
+            Kind::Reply,
+            Kind::Query,
+            Kind::Fail,
+            Kind::Panic,
+            Kind::Poison,
+            Kind::Emit,
+            Kind::Flood,
+            Kind::Start,
+            Kind::Blob,
+        ];
+        let kind = kinds.into_iter().find(|kind| kind.name() == name)?;
+        let mode = match kind {
+            Kind::Query => Mode::Query,
+            Kind::InPlace => Mode::InPlace,
+            _ => Mode::Atomic,
+        };
+        Some((kind, mode))
+    }
+
+    fn copy(&self, state: &State) -> State {
+        state.clone()
+    }
+
+    fn dispatch(
+        &self,
+        kind: Kind,
+        state: &mut State,
+        turn: &mut Turn<Self>,
+        payload: &RawValue,
+    ) -> Result<Option<String>, Fault> {
+        let Payload { ticket, choice } =
+            serde_json::from_str(payload.get()).map_err(|error| Fault::refused("bad_payload", error.to_string()))?;
+        match kind {
+            Kind::Query => return Ok(Some(ticket.to_string())),
+            Kind::Fail | Kind::Panic => {
+                state.log(ticket);
+                state.edit(choice);
+                state.emit(turn, choice, 1);
+                turn.start("never".into(), false, |_| ());
+                assert!(kind == Kind::Fail, "{PLANNED}");
+                return Err(Fault::failed("own", "as asked"));
+            }
+            Kind::Poison if choice.is_multiple_of(2) => state.poison = Poison::Fails,
+            Kind::Poison => state.poison = Poison::Panics,
+            Kind::Emit => state.emit(turn, choice, 1 + choice % 3),
+            Kind::Flood => state.emit(turn, choice, FLOOD),
+            Kind::Start => {
+                turn.start("job".into(), choice.is_multiple_of(8), |_| ());
+            }
+            Kind::Blob => state.blob = "b".repeat(usize::try_from(choice % BLOB_MAX).unwrap()),
+            _ => state.edit(choice),
+        }
+        state.log(ticket);
+        Ok((kind == Kind::Reply).then(|| ticket.to_string()))
+    }
+
+    fn update(&self, change: Change, state: &mut State, turn: &mut Turn<Self>) -> Result<(), Fault> {
+        match change {
+            Change::Note(number, choice) => {
+                state.notes.push(number);
+                state.edit(choice);
+                if choice.is_multiple_of(4) {
+                    state.emit(turn, choice, 1);
+                }
+            }
+            Change::Fail(choice) => {
+                state.edit(choice);
+                state.emit(turn, choice, 1);
+                assert!(choice.is_multiple_of(2), "{PLANNED}");
+                return Err(Fault::failed("own", "as asked"));
+            }
+            Change::End(job) => *state.ends.entry(job.to_string()).or_default() += 1,
+            Change::Tick(choice) => state.edit(choice),
+            Change::Heal => state.poison = Poison::Off,
+        }
+        Ok(())
+    }
+
+    fn diff(&self, state: &State, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), windlass_sync::Error> {
+        shadow.diff(state, out)
+    }
+
+    fn snapshot(&self, state: &State, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), windlass_sync::Error> {
+        shadow.snapshot(state, out)
+    }
+
+    fn panicked(&self, text: String) -> Fault {
+        Fault::failed("internal", text)
+    }
+}
+
+/// Few, so that what is inserted meets what is removed.
+const ROWS_MAX: usize = 12;
+/// Beyond a window now and then.
+const BLOB_MAX: u64 = 100_000;
+const FLOOD: u64 = 150;

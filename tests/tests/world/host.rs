@@ -1,0 +1,239 @@
+//! A session with the driver around it: what a server does between its sockets and the engine, by value.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde_json::Value;
+use windlass_engine::{
+    ConnectionId, Input, JobReport, JobStatus, Output, Progress, Scratch, Session, SessionOptions, Time, token_hash,
+};
+use windlass_protocol::{ClientId, ClientMessage, Close, Epoch, FrameNumber, Hello, JobId, Secret, SessionId, Token};
+
+use crate::app::{Change, Emission, Ledger, State};
+use crate::judge::{Held, broken};
+
+/// What happens to a session, owned.
+#[derive(Clone, Debug)]
+pub(crate) enum In {
+    Hello(u64, Box<Hello>),
+    Text(u64, String),
+    Ready(u64),
+    Lost(u64),
+    Update(Change),
+    Report(JobId, Report),
+    Timer,
+    Drain,
+    /// A planted bug: the judge hears of this, the engine does not.
+    Blind(Box<In>),
+    /// A planted bug: every client has acknowledged what it may not even have.
+    ForgeRoom,
+}
+
+/// What a job says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Report {
+    Started,
+    Progress(u64),
+    Partials(u64),
+    Running(u64),
+    Ended(JobStatus),
+}
+
+/// What a session wants from its sockets.
+pub(crate) enum Out {
+    Send(u64, bytes::Bytes),
+    Close(u64, Close),
+}
+
+pub(crate) struct Host {
+    pub(crate) session: Session<Ledger>,
+    /// Jobs whose end was not reported.
+    pub(crate) running: Vec<JobId>,
+    /// Jobs whose end was.
+    pub(crate) over: Vec<JobId>,
+    /// The events of each client.
+    pub(crate) owed: BTreeMap<ClientId, Vec<(usize, Emission)>>,
+    /// How many of the state's emissions have been handed to the clients.
+    emitted: usize,
+    notes: Vec<u32>,
+    ends: BTreeMap<String, u32>,
+    secrets: u64,
+    /// The number of the last frame on each connection.
+    last_sent: BTreeMap<u64, u64>,
+    /// The server that held it is gone.
+    pub(crate) gone: bool,
+}
+
+impl Host {
+    pub(crate) fn new(number: u64) -> Self {
+        let mut id = [0; 12];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        let options = SessionOptions {
+            id: SessionId(id),
+            epoch: Epoch(number),
+            hash_key: [number, 7],
+            message_bytes_max: windlass_protocol::limits::MESSAGE_BYTES_MAX,
+        };
+        let mut session = Session::new(options, State::default());
+        session.key("plain", "id");
+        Self {
+            session,
+            running: Vec::new(),
+            over: Vec::new(),
+            owed: BTreeMap::new(),
+            emitted: 0,
+            notes: Vec::new(),
+            ends: BTreeMap::new(),
+            secrets: 0,
+            last_sent: BTreeMap::new(),
+            gone: false,
+        }
+    }
+
+    /// Whether a client with that token may come back.
+    pub(crate) fn accepts(&self, hello: &Hello) -> bool {
+        let token = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok());
+        !self.gone
+            && token.is_some_and(|token| {
+                let known = (hello.client, token_hash(token.secret));
+                token.session == self.session.id() && self.session.tokens().any(|client| client == known)
+            })
+    }
+
+    /// One turn: all inputs, one flush, and what was asked for.
+    pub(crate) fn turn(&mut self, inputs: Vec<In>, scratch: &mut Scratch, now: Time) -> Held<Vec<Out>> {
+        let mut notes = self.notes.clone();
+        let mut ends = self.ends.clone();
+        for input in inputs {
+            let seen = if let In::Blind(seen) = &input { seen } else { &input };
+            match seen {
+                In::Update(Change::Note(number, _)) => notes.push(*number),
+                In::Report(job, Report::Ended(_)) if self.running.contains(job) => {
+                    *ends.entry(job.to_string()).or_default() += 1;
+                    self.running.retain(|running| running != job);
+                    self.over.push(*job);
+                }
+                _ => {}
+            }
+            self.handle(input, now);
+        }
+        self.session.flush(&Ledger, scratch, now);
+        let mut outs = Vec::new();
+        let mut unshown = false;
+        let mut outputs: VecDeque<_> = self.session.outputs().collect();
+        while let Some(output) = outputs.pop_front() {
+            match output {
+                Output::Send(to, frame) => {
+                    if let Some(n) = frame_number(&frame) {
+                        self.last_sent.insert(to.0, n);
+                    }
+                    outs.push(Out::Send(to.0, frame));
+                }
+                Output::Close(to, close) => {
+                    // What was on the way from there is not read any more.
+                    self.session.handle(&Ledger, Input::Lost(to), now);
+                    outputs.extend(self.session.outputs());
+                    outs.push(Out::Close(to.0, close));
+                }
+                Output::Start(start) => self.running.push(start.id),
+                Output::Fault(fault) => unshown |= fault.code == "state_unserialisable",
+                Output::Cancel(_) | Output::Post(()) => {}
+            }
+        }
+        self.check_turn(notes, ends, unshown)?;
+        self.owe()?;
+        Ok(outs)
+    }
+
+    fn handle(&mut self, input: In, now: Time) {
+        let input = match &input {
+            In::Hello(connection, hello) => {
+                self.secrets += 1;
+                self.owed.entry(hello.client).or_default();
+                let mut secret = [0; 16];
+                secret[..8].copy_from_slice(&self.secrets.to_be_bytes());
+                Input::Hello { connection: ConnectionId(*connection), hello: hello.clone(), secret: Secret(secret) }
+            }
+            In::Text(connection, text) => {
+                let message = ClientMessage::decode(text).expect("the model's messages are well formed");
+                Input::Message { connection: ConnectionId(*connection), message }
+            }
+            In::Ready(connection) => Input::Ready(ConnectionId(*connection)),
+            In::Lost(connection) => Input::Lost(ConnectionId(*connection)),
+            In::Update(change) => Input::Update(change.clone()),
+            In::Report(job, report) => Input::Report(*job, say(*job, *report)),
+            In::Timer => Input::Timer,
+            In::Drain => Input::Drain(Duration::from_millis(500)),
+            In::Blind(_) => return,
+            In::ForgeRoom => return self.forge_room(now),
+        };
+        self.session.handle(&Ledger, input, now);
+    }
+
+    fn forge_room(&mut self, now: Time) {
+        for (connection, n) in self.last_sent.clone() {
+            let connection = ConnectionId(connection);
+            self.session.handle(
+                &Ledger,
+                Input::Message { connection, message: ClientMessage::Ack(FrameNumber(n)) },
+                now,
+            );
+        }
+    }
+
+    /// ATOMIC and ONE-END: of the updates and ends of a turn all have happened, or none where it could not be shown.
+    fn check_turn(&mut self, notes: Vec<u32>, ends: BTreeMap<String, u32>, unshown: bool) -> Held {
+        let state = self.session.state();
+        if state.notes == notes && state.ends == ends {
+            (self.notes, self.ends) = (notes, ends);
+            return Ok(());
+        }
+        if unshown && state.notes == self.notes && state.ends == self.ends {
+            return Ok(());
+        }
+        if state.ends != ends {
+            return broken("ONE-END", format!("{:?} instead of {ends:?}", state.ends));
+        }
+        broken("ATOMIC", format!("updates {:?} instead of {notes:?}", state.notes))
+    }
+
+    fn owe(&mut self) -> Held {
+        let emitted = &self.session.state().emitted;
+        if emitted.len() < self.emitted {
+            return broken("ATOMIC", "events that had left were taken back");
+        }
+        for (number, emission) in emitted.iter().enumerate().skip(self.emitted) {
+            for (client, owed) in &mut self.owed {
+                if emission.to.is_none_or(|to| to == *client) {
+                    owed.push((number, *emission));
+                }
+            }
+        }
+        self.emitted = emitted.len();
+        Ok(())
+    }
+
+    /// What its clients see, but for the jobs.
+    pub(crate) fn view(&self) -> Value {
+        serde_json::to_value(self.session.state()).expect("it was healed")
+    }
+}
+
+fn say(job: JobId, report: Report) -> JobReport<Ledger> {
+    let progress = |choice: u64| Progress { fraction: Some((choice % 100) as f64 / 100.0), text: None };
+    let elapsed = Duration::from_millis(30);
+    match report {
+        Report::Started => JobReport::Started,
+        Report::Progress(choice) => JobReport::Progress(progress(choice), elapsed),
+        Report::Partials(choice) => JobReport::Partials(Change::Tick(choice)),
+        Report::Running(choice) => JobReport::Running(progress(choice), elapsed, Change::Tick(choice)),
+        Report::Ended(status) => JobReport::Ended { status, text: None, elapsed, update: Some(Change::End(job)) },
+    }
+}
+
+/// The number of a frame that takes one.
+pub(crate) fn frame_number(frame: &[u8]) -> Option<u64> {
+    let rest = frame.strip_prefix(b"[\"d\",").or_else(|| frame.strip_prefix(b"[\"s\","))?;
+    let digits = rest.iter().position(|byte| *byte == b',')?;
+    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+}

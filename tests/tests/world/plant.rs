@@ -1,0 +1,179 @@
+//! Bugs planted between the engine and the network, to prove that the judge sees.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::app::Change;
+use crate::host::In;
+use crate::random::Random;
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plant {
+    /// A frame is lost, and its connection goes on.
+    DropFrame,
+    /// A delta comes twice, and its number and all that follow are made to fit.
+    RepeatDelta,
+    /// Two frames change places, and their numbers do not.
+    SwapFrames,
+    /// A delta lacks its last op.
+    HalfDelta,
+    /// An op says something else.
+    AlterOp,
+    /// A snapshot says something else.
+    AlterSnapshot,
+    /// An event is not told.
+    LoseEvent,
+    /// An event is told again, under a number of its own.
+    RepeatEvent,
+    /// The number of lost events is told as one more.
+    MiscountLost,
+    /// A frame says that one more action has ended.
+    ForgeAck,
+    /// A failure becomes a success.
+    ForgeOutcome,
+    /// How an action has failed is not told.
+    LoseOutcome,
+    /// An action is done again, under a number of its own.
+    DoTwice,
+    /// An action is consumed, and something else is done.
+    DoOther,
+    /// Frames under way count as acknowledged.
+    ForgeRoom,
+    /// An update is dropped.
+    LoseUpdate,
+    /// The end of a job is told to the app twice.
+    EndTwice,
+    /// The end of a job is not shown.
+    HideEnd,
+    /// A job is shown to run, whether it has ended or not.
+    Revive,
+}
+
+/// What is planted in a world: nothing, or one bug that strikes now and then.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Planted {
+    plant: Option<Plant>,
+}
+
+impl From<Plant> for Planted {
+    fn from(plant: Plant) -> Self {
+        Self { plant: Some(plant) }
+    }
+}
+
+impl Planted {
+    /// Strikes what a session is about to be given.
+    pub(crate) fn inputs(&self, inputs: &mut Vec<In>, random: &mut Random) {
+        let Some(plant) = self.plant.filter(|_| !inputs.is_empty()) else { return };
+        if !random.one_in(STRIKES) {
+            return;
+        }
+        let at = random.index(inputs.len());
+        let planted = match (plant, &inputs[at]) {
+            (Plant::DoTwice, In::Text(link, text)) => action(text)
+                .map(|(seq, name, payload)| In::Text(*link, json!(["a", seq + 1, name, payload]).to_string())),
+            (Plant::DoOther, In::Text(link, text)) => action(text)
+                .map(|(seq, ..)| In::Text(*link, json!(["a", seq, "query", { "ticket": 0, "choice": 0 }]).to_string())),
+            (Plant::ForgeRoom, In::Hello(..) | In::Text(..) | In::Ready(_) | In::Update(_)) => Some(In::ForgeRoom),
+            (Plant::LoseUpdate, In::Update(Change::Note(..))) => Some(In::Blind(Box::new(inputs[at].clone()))),
+            (Plant::EndTwice, In::Report(job, _)) => Some(In::Update(Change::End(*job))),
+            _ => None,
+        };
+        match planted {
+            Some(planted) if matches!(plant, Plant::DoOther | Plant::LoseUpdate) => inputs[at] = planted,
+            Some(planted) => inputs.insert(at + 1, planted),
+            None => {}
+        }
+    }
+
+    /// Strikes what a session has sent.
+    pub(crate) fn frames(&self, frames: &mut Vec<(u64, Bytes)>, random: &mut Random) {
+        let Some(plant) = self.plant.filter(|_| !frames.is_empty()) else { return };
+        if !random.one_in(STRIKES) {
+            return;
+        }
+        let at = random.index(frames.len());
+        let (link, frame) = frames[at].clone();
+        let Ok(mut message) = serde_json::from_slice::<Vec<Value>>(&frame) else { return };
+        let is_delta = message[0] == "d";
+        if !is_delta && message[0] != "s" {
+            return;
+        }
+        match plant {
+            Plant::DropFrame => {
+                frames.remove(at);
+                return;
+            }
+            Plant::RepeatDelta if is_delta => {
+                message[1] = json!(message[1].as_u64().unwrap() + 1);
+                frames.insert(at + 1, (link, bytes(&message)));
+                return;
+            }
+            Plant::SwapFrames => {
+                let other = (at + 1..frames.len()).find(|other| frames[*other].0 == link);
+                other.into_iter().for_each(|other| frames.swap(at, other));
+                return;
+            }
+            Plant::HalfDelta if is_delta => drop(message[3].as_array_mut().unwrap().pop()),
+            Plant::AlterOp if is_delta => {
+                if let Some(op) = message[3].as_array_mut().unwrap().iter_mut().find(|op| op[0] == "map") {
+                    *op = json!(["map", "altered", 1]);
+                }
+            }
+            Plant::AlterSnapshot if !is_delta => message[3]["blob"] = json!("altered"),
+            Plant::Revive if is_delta => {
+                message[3].as_array_mut().unwrap().push(json!(["$jobs", 0, "status", "running"]));
+            }
+            Plant::HideEnd if is_delta => {
+                for op in message[3].as_array_mut().unwrap().iter_mut().filter(|op| op[2] == "status") {
+                    op[3] = json!("running");
+                }
+            }
+            Plant::ForgeAck => message[2] = json!(message[2].as_u64().unwrap() + 1),
+            _ => extras(plant, message.get_mut(4)),
+        }
+        frames[at] = (link, bytes(&message));
+    }
+}
+
+fn extras(plant: Plant, extras: Option<&mut Value>) {
+    let Some(Value::Object(extras)) = extras else { return };
+    let outcomes = extras.get_mut("r").and_then(Value::as_array_mut);
+    match (plant, outcomes) {
+        (Plant::ForgeOutcome, Some(outcomes)) => {
+            outcomes.iter_mut().for_each(|outcome| *outcome = json!([outcome[0], "applied", null]));
+        }
+        (Plant::LoseOutcome, Some(outcomes)) => drop(outcomes.pop()),
+        _ => {}
+    }
+    let Some(events) = extras.get_mut("e").and_then(Value::as_array_mut) else { return };
+    let lost = events.iter().position(|event| event[2] == "events_lost");
+    match plant {
+        Plant::LoseEvent => drop(events.pop()),
+        Plant::RepeatEvent => {
+            let mut again = events[events.len() - 1].clone();
+            again[1] = json!(again[1].as_u64().unwrap() + 1);
+            events.push(again);
+        }
+        Plant::MiscountLost => {
+            if let Some(at) = lost {
+                events[at][3]["count"] = json!(events[at][3]["count"].as_u64().unwrap() + 1_000);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn bytes(message: &[Value]) -> Bytes {
+    serde_json::to_vec(message).unwrap().into()
+}
+
+fn action(text: &str) -> Option<(u64, String, Value)> {
+    let Ok(Value::Array(items)) = serde_json::from_str(text) else { return None };
+    let [tag, seq, name, payload]: [Value; 4] = items.try_into().ok()?;
+    (tag == "a").then(|| (seq.as_u64().unwrap(), name.as_str().unwrap().to_owned(), payload))
+}
+
+/// Seldom enough that most of a world is as it should be.
+const STRIKES: u64 = 8;
