@@ -20,7 +20,7 @@ test('a reload in the middle keeps the session, its text and its heavy task', wi
   await shown(page)
   const session = await sessionOf(page)
   await addOne(page)
-  await startHeavy(page, { seconds: 8 })
+  await startHeavy(page, { seconds: 12 })
   await startText(page)
   await streamed(page, 60)
   const before = (await story(page)) ?? ''
