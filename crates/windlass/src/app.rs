@@ -15,7 +15,7 @@ use crate::hub::{Hub, HubOptions};
 use crate::live::Live;
 use crate::page::Page;
 use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
-use crate::server::Server;
+use crate::server::{Server, Signals};
 use crate::{Cx, Error, Outcome, Result};
 
 /// An app that is being described.
@@ -279,7 +279,9 @@ impl<S: State, V: View<S>> App<S, V> {
     /// As [`App::bind`].
     pub async fn serve(self, addr: impl ToSocketAddrs + std::fmt::Display) -> Result {
         let server = self.bind(addr).await?;
+        // Before the line: whoever reads it may end the server at once.
+        let signals = Signals::new()?;
         println!("listening on http://{}", server.addr());
-        server.run().await
+        server.run_with(signals).await
     }
 }

@@ -68,7 +68,11 @@ impl<S: State> Server<S> {
     ///
     /// When the operating system gives no signals.
     pub async fn run(self) -> Result {
-        let mut signals = Signals::new()?;
+        let signals = Signals::new()?;
+        self.run_with(signals).await
+    }
+
+    pub(crate) async fn run_with(self, mut signals: Signals) -> Result {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let drain = self.drain;
@@ -161,17 +165,20 @@ fn misdirected() -> Response {
     (StatusCode::MISDIRECTED_REQUEST, Body::from(text)).into_response()
 }
 
-struct Signals {
+/// The signals that end a server. They count from when this is made.
+pub(crate) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
-            Ok(Self { terminate: signal(SignalKind::terminate())? })
+            Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
         }
         #[cfg(not(unix))]
         Ok(Self {})
@@ -181,7 +188,7 @@ impl Signals {
         #[cfg(unix)]
         tokio::select! {
             _ = self.terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            _ = self.interrupt.recv() => {}
         }
         #[cfg(not(unix))]
         let _ = tokio::signal::ctrl_c().await;
