@@ -377,6 +377,10 @@ export class Session extends EventTarget {
     this.#message_bytes_max = limits?.message_bytes_max ?? MESSAGE_BYTES_MAX;
     // With nothing under way the server's word counts, as after a page that spoke for this client in between.
     if (tab.outbox.entries.length === 0) tab.outbox.seq = ack;
+    else if (ack > tab.outbox.seq) {
+      // That page has used these numbers for actions of its own: what became of this page's cannot be known.
+      for (const entry of tab.outbox.clear(ack)) this.#abandon({ ...entry, sent: true }, "outcome_unknown");
+    }
     this.#tellSaved(tab.outbox.release(saved));
     this.#welcomed = true;
     // Hello has told what was applied, so it counts as an ack.

@@ -153,6 +153,16 @@ test("[ACTION-2] after a welcome what is above the ack goes out again unchanged,
   assert.deepEqual(world.socket.sent, sent.slice(1));
 });
 
+test("numbers that another page has used for this client are not used again, and nobody is told that they were applied", async () => {
+  const world = new World();
+  const app = await world.live();
+  const lost = app.action("one", 1);
+  world.resume({ ack: 3 });
+  await assert.rejects(lost, { code: "outcome_unknown", seq: 1 });
+  app.action("two", 2);
+  assert.deepEqual(world.socket.sent.at(-1), JSON.stringify(["a", 4, "two", 2]));
+});
+
 test("[ACTION-5] no more than `actions_in_flight` are sent and unanswered; the others wait in the outbox", async () => {
   const world = new World();
   const app = await world.live({ welcome: { limits: { actions_in_flight: 2, message_bytes_max: 65536 } } });

@@ -43,11 +43,13 @@ pub(crate) struct Attachment {
     /// Since when the window has been full with something to say.
     pub(crate) full_since: Option<Time>,
     pub(crate) asked: bool,
+    /// It was asked to acknowledge, because many outcomes are stored.
+    pub(crate) asked_for_outcomes: bool,
 }
 
 impl Attachment {
     pub(crate) fn new(id: ConnectionId, instance: String) -> Self {
-        Self { id, instance, ready: true, held_from: None, full_since: None, asked: false }
+        Self { id, instance, ready: true, held_from: None, full_since: None, asked: false, asked_for_outcomes: false }
     }
 }
 
@@ -180,6 +182,11 @@ impl Actions {
             Some(outcome) => outcome.sent_in = None,
             None => self.told = Seq(self.told.0.min(seq.0 - 1)),
         }
+    }
+
+    /// Whether the client should acknowledge soon: half of what may be stored is.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.outcomes.len() >= OUTCOMES_MAX / 2 || self.bytes >= OUTCOME_BYTES_MAX / 2
     }
 
     /// Whether no more may be consumed before the client acknowledges.
@@ -323,6 +330,7 @@ impl Client {
         if let Some(connection) = &mut self.connection {
             connection.full_since = None;
             connection.asked = false;
+            connection.asked_for_outcomes = false;
         }
         true
     }

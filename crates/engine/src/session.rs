@@ -252,12 +252,6 @@ impl<A: App> Session<A> {
         self.jobs.all_unfinished()
     }
 
-    /// Whether a connection's socket should be read: false while its stored outcomes are at their cap.
-    #[must_use]
-    pub fn reads(&self, connection: ConnectionId) -> bool {
-        self.attached(connection).is_none_or(|client| !client.actions.is_full())
-    }
-
     /// What it asks for, in order.
     pub fn outputs(&mut self) -> std::vec::Drain<'_, Output<A>> {
         self.outputs.drain(..)
@@ -302,10 +296,6 @@ impl<A: App> Session<A> {
             Input::Timer => self.timer(now),
             Input::Drain(retry_after) => self.draining = Some(retry_after),
         }
-    }
-
-    pub(crate) fn attached(&self, connection: ConnectionId) -> Option<&Client> {
-        self.clients.iter().find(|client| client.connection.as_ref().is_some_and(|held| held.id == connection))
     }
 
     pub(crate) fn attached_mut(&mut self, connection: ConnectionId) -> Option<&mut Client> {

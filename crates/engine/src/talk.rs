@@ -29,7 +29,14 @@ impl<A: App> Session<A> {
                     self.outputs.push(Output::Close(earlier.connection, CloseCode::InUse.into()));
                 }
             }
-            _ => self.attach(at, connection, &hello, None),
+            held => {
+                // The page that was asked has come back by itself: that is its answer.
+                let lives = held.is_some();
+                if let Some(contender) = client.contender.take().filter(|_| lives) {
+                    self.outputs.push(Output::Close(contender.connection, CloseCode::InUse.into()));
+                }
+                self.attach(at, connection, &hello, None);
+            }
         }
     }
 
@@ -174,6 +181,15 @@ impl<A: App> Session<A> {
     }
 
     pub(crate) fn action(&mut self, app: &A, at: usize, connection: ConnectionId, action: &Action<'_>) {
+        if self.clients[at].actions.is_full() {
+            // It was asked long ago and goes on sending: nothing more is consumed on this connection.
+            let close = Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) };
+            self.outputs.push(Output::Close(connection, close));
+            if let Some(held) = &mut self.clients[at].connection {
+                held.held_from = Some(action.seq);
+            }
+            return;
+        }
         let content = content_hash(self.options.hash_key, &action.name, action.payload.get());
         match self.arrive(at, connection, action.seq, Some(content)) {
             Some(Arrival::Next) => {}

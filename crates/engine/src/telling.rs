@@ -1,5 +1,6 @@
 //! What a session tells its clients: one walk of the view a turn, at most one frame a client.
 
+use bytes::Bytes;
 use windlass_protocol::frame::{self, Extras};
 use windlass_protocol::{EventId, FrameNumber, Seq};
 
@@ -156,10 +157,14 @@ impl<A: App> Session<A> {
         client.actions.write_unsent(n, &mut extras);
         client.events.write_unsent(n, &mut extras);
         extras.end();
-        let frame = scratch.take_frame();
-        if let (Some(frame), Some(held)) = (client.stream.push(frame), &mut client.connection) {
+        let bytes = scratch.take_frame();
+        if let (Some(bytes), Some(held)) = (client.stream.push(bytes), &mut client.connection) {
             held.ready = false;
-            self.outputs.push(Output::Send(held.id, frame));
+            self.outputs.push(Output::Send(held.id, bytes));
+            if client.actions.is_half_full() && !held.asked_for_outcomes {
+                held.asked_for_outcomes = true;
+                self.outputs.push(Output::Send(held.id, Bytes::from_static(frame::ASK.as_bytes())));
+            }
         }
     }
 

@@ -508,6 +508,37 @@ fn another_page_is_turned_away_while_the_first_answers() {
     assert_eq!(bench.last(1)[1], 2);
 }
 
+/// A page that lost its socket while it was asked was evicted by its copy, although it had come back in time.
+#[test]
+fn a_page_that_comes_back_by_itself_has_answered() {
+    let mut bench = connected();
+    bench.hello_with(2, "b", json!({ "epoch": EPOCH, "n": 1 }));
+    bench.hello_with(3, "a", json!({ "epoch": EPOCH, "n": 1 }));
+    assert_eq!(bench.closed[&2], CloseCode::InUse);
+    assert_eq!(bench.take(3)[0][1]["resumed"], true);
+    assert_eq!(bench.session.deadline(), None);
+}
+
+/// BOUNDED
+#[test]
+fn a_client_that_never_acknowledges_its_outcomes_is_asked_and_then_not_heard() {
+    let mut bench = connected();
+    for seq in 1..=64 {
+        bench.say(1, &json!(["a", seq, "reply", seq]));
+    }
+    let asked: Vec<_> =
+        bench.take(1).iter().enumerate().filter(|(_, frame)| frame[0] == "q").map(|(at, _)| at).collect();
+    assert_eq!(asked, [32], "once, with the thirty-second");
+    assert!(bench.closed.is_empty());
+    bench.say(1, &json!(["a", 65, "add", 1]));
+    assert_eq!(bench.closed[&1], CloseCode::Busy);
+    assert_eq!(bench.session.state().count, 0, "nothing was consumed");
+    bench.hello_with(2, "a", json!({ "epoch": EPOCH, "n": 65, "seq": 65 }));
+    assert_eq!(bench.take(2)[0][1]["ack"], 64);
+    bench.say(2, &json!(["a", 65, "add", 1]));
+    assert_eq!(bench.last(2)[2], 65);
+}
+
 #[test]
 fn another_page_takes_over_from_one_that_does_not_answer() {
     let mut bench = connected();

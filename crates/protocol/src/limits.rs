@@ -14,9 +14,9 @@ pub const WINDOW_BYTES: usize = 64 * 1024;
 pub const EVENTS_MAX: usize = 256;
 /// Bytes of events kept for a client; beyond: the oldest become one `events_lost`.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024;
-/// Outcomes kept for a client to answer a re-send; beyond: the server stops reading.
+/// Outcomes kept for a client until it acknowledges; at half it is asked, beyond: close `busy`.
 pub const OUTCOMES_MAX: usize = 64;
-/// Bytes of outcomes kept for a client; beyond: the server stops reading.
+/// Bytes of outcomes kept for a client until it acknowledges; at half it is asked, beyond: close `busy`.
 pub const OUTCOME_BYTES_MAX: usize = 64 * 1024;
 /// Clients of one session; beyond: the one idle for longest is evicted.
 pub const CLIENTS_MAX: usize = 16;
