@@ -50,6 +50,7 @@ pub struct Hello {
     /// The tab.
     pub client: ClientId,
     /// The document of the page in that tab.
+    #[serde(deserialize_with = "instance")]
     pub instance: String,
     /// The epoch of the frame below.
     #[serde(default)]
@@ -147,6 +148,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for ClientMessage<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_seq(MessageVisitor)
     }
+}
+
+/// At most 32 hex digits: it is kept as long as the connection lives.
+fn instance<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.len() > 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(D::Error::custom("an instance is up to 32 hex digits"));
+    }
+    Ok(text)
 }
 
 struct MessageVisitor;
@@ -272,6 +282,8 @@ mod tests {
             r#"["k",null]"#,
             r#"["h",{}]"#,
             r#"["h",{"client":"zz","instance":""}]"#,
+            r#"["h",{"client":"0f1e2d3c4b5a69788796a5b4","instance":"0123456789abcdef0123456789abcdef0"}]"#,
+            r#"["h",{"client":"0f1e2d3c4b5a69788796a5b4","instance":"xyz"}]"#,
             r#"["p"] x"#,
         ] {
             let error = ClientMessage::decode(text).unwrap_err();
