@@ -15,7 +15,7 @@ use crate::client::{Client, token_hash};
 use crate::guard::bury;
 use crate::job::JobTable;
 use crate::turn::Origin;
-use crate::{App, Audience, ConnectionId, Fault, JobReport, JobStatus, Mode, Start, Time, Turn, guard};
+use crate::{App, Audience, ConnectionId, Fault, JobReport, Mode, Start, Time, Turn, guard};
 
 /// What happens to a session.
 pub enum Input<'a, A: App> {
@@ -139,9 +139,10 @@ pub struct Session<A: App> {
 
 /// What the turn that is under way has done so far.
 pub(crate) struct Batch<A: App> {
-    /// The state before it, when nothing in it was in place.
+    /// The state before it, when all of it can be taken back.
     pub(crate) before: Option<A::State>,
-    pub(crate) in_place: bool,
+    /// Something in it cannot be taken back: it was in place, or no client would send it again.
+    pub(crate) is_fixed: bool,
     /// The first seq that it consumed, by client.
     pub(crate) consumed: Vec<(ClientId, Seq)>,
     pub(crate) events: Vec<(Option<ClientId>, crate::Class, String)>,
@@ -155,7 +156,7 @@ impl<A: App> Batch<A> {
         if let Some(before) = self.before.take() {
             bury(before);
         }
-        self.in_place = false;
+        self.is_fixed = false;
         self.consumed.clear();
         self.events.clear();
         self.effects.clear();
@@ -167,7 +168,7 @@ impl<A: App> Default for Batch<A> {
     fn default() -> Self {
         Self {
             before: None,
-            in_place: false,
+            is_fixed: false,
             consumed: Vec::new(),
             events: Vec::new(),
             effects: Vec::new(),
@@ -335,7 +336,7 @@ impl<A: App> Session<A> {
             (Err(_), Some(copy)) => bury(std::mem::replace(&mut self.state, copy)),
             (Err(_), None) => {
                 self.dirty |= mode == Mode::InPlace;
-                self.batch.in_place |= mode == Mode::InPlace;
+                self.batch.is_fixed |= mode == Mode::InPlace;
             }
         }
         kept
@@ -343,9 +344,10 @@ impl<A: App> Session<A> {
 
     pub(crate) fn stage(&mut self, turn: Turn<A>, mode: Mode, copy: Option<A::State>) {
         self.dirty |= mode != Mode::Query;
-        self.batch.in_place |= mode == Mode::InPlace;
+        // The end of a job, say, comes once: it must not go with an action that shared its turn.
+        self.batch.is_fixed |= mode == Mode::InPlace || turn.origin.caller.is_none();
         match copy {
-            Some(copy) if self.batch.before.is_none() && !self.batch.in_place => self.batch.before = Some(copy),
+            Some(copy) if self.batch.before.is_none() && !self.batch.is_fixed => self.batch.before = Some(copy),
             Some(copy) => bury(copy),
             None => {}
         }
@@ -404,14 +406,6 @@ impl<A: App> Session<A> {
                     self.report_unkept(outcome);
                 }
             }
-        }
-    }
-
-    /// Ends every job that has not ended as `status`: the runner is gone.
-    pub fn end_jobs(&mut self, status: JobStatus) {
-        let unfinished: Vec<_> = self.jobs.all_unfinished().collect();
-        for job in unfinished {
-            self.jobs.end(job, status, None, Duration::ZERO);
         }
     }
 

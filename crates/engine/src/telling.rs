@@ -28,7 +28,7 @@ impl<A: App> Session<A> {
         let dirty = std::mem::take(&mut self.dirty);
         if dirty && let Err(fault) = self.diff(app, ops) {
             ops.clear();
-            let Some(before) = self.batch.before.take().filter(|_| !self.batch.in_place) else {
+            let Some(before) = self.batch.before.take().filter(|_| !self.batch.is_fixed) else {
                 self.shadow.void();
                 return Err(fault);
             };

@@ -611,6 +611,29 @@ fn a_state_that_cannot_be_shown_takes_the_turn_back() {
     }
 }
 
+/// ONE-END. The turn was taken back whole, and a job's result went with an action that only shared its turn.
+#[test]
+fn the_end_of_a_job_is_not_taken_back_with_an_action_that_cannot_be_shown() {
+    let mut bench = connected();
+    bench.say(1, &json!(["a", 1, "start"]));
+    let update: Change = Box::new(|state, _| {
+        state.count += 7;
+        Ok(())
+    });
+    let ended = JobReport::Ended { status: JobStatus::Done, text: None, elapsed: Duration::ZERO, update: Some(update) };
+    let text = json!(["a", 2, "fails"]).to_string();
+    let message = ClientMessage::decode(&text).unwrap();
+    let job = JobId { epoch: Epoch(EPOCH), n: 1 };
+    bench.turn(vec![Input::Message { connection: ConnectionId(1), message }, Input::Report(job, ended)]);
+    assert_eq!(bench.session.state().count, 7);
+    bench.update(|state, _| {
+        state.poison = Poison::Off;
+        Ok(())
+    });
+    let document = bench.last(1)[3].clone();
+    assert_eq!((&document["count"], &document["$jobs"][0]["status"]), (&json!(7), &json!("done")));
+}
+
 #[test]
 fn an_update_that_cannot_be_shown_is_told_to_the_operator_and_healed_by_the_next() {
     let mut bench = connected();
