@@ -168,6 +168,10 @@ impl<S: State, V: View<S>> App<S, V> {
     }
 
     /// More routes, beside the page.
+    ///
+    /// # Panics
+    ///
+    /// [`App::build`] does, when one of them is `/healthz` or begins with `/windlass/`: those are taken.
     pub fn router(mut self, router: Router) -> Self {
         self.routers.push(router);
         self

@@ -125,15 +125,23 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
         let Self { cx, name, run, every, timeout, hidden, on_status, on_partial } = self;
         let label = name.clone();
         Ok(cx.turn.start(name, hidden, move |_id| JobWork {
-            submit: Box::new(move |pool, owner, reporter| {
-                submit(pool, owner, &label, run, (every, timeout), Functions { on_status, on_partial }, reporter)
+            submit: Box::new(move |pool, owner, development, reporter| {
+                submit(
+                    pool,
+                    owner,
+                    &label,
+                    run,
+                    (every, timeout),
+                    Functions { on_status, on_partial, development },
+                    reporter,
+                )
             }),
         }))
     }
 }
 
-/// Submits a job for an owner.
-type Submit<S> = Box<dyn FnOnce(&Pool, u64, Arc<dyn Reporter<S>>) -> Result<JobHandle, SubmitError> + Send>;
+/// Submits a job for an owner; pages see the text of internal errors in development.
+type Submit<S> = Box<dyn FnOnce(&Pool, u64, bool, Arc<dyn Reporter<S>>) -> Result<JobHandle, SubmitError> + Send>;
 
 /// What the engine carries from a turn to the pool without looking inside.
 pub(crate) struct JobWork<S: State> {
@@ -147,6 +155,7 @@ pub(crate) trait Reporter<S: State>: Send + Sync {
 }
 
 struct Functions<S: State, T> {
+    development: bool,
     on_status: Option<StatusFunction<S, T>>,
     on_partial: Option<PartialFunction<S>>,
 }
@@ -243,7 +252,7 @@ fn ended<S: State, T: Send + 'static>(
         End::TimedOut => (JobStatus::TimedOut, None, Status::TimedOut),
         _ => (JobStatus::Lost, None, Status::Lost),
     };
-    let fault = shown.map(|error| error.into_fault("long callback", cfg!(debug_assertions)));
+    let fault = shown.map(|error| error.into_fault("long callback", functions.development));
     let text = fault.as_ref().map(|fault| fault.text.clone());
     let update = functions.told(told).or_else(|| {
         // Nobody listens: the person who started it hears of it all the same.

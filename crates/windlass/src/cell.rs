@@ -117,8 +117,10 @@ impl<S: State> Cell<S> {
     }
 
     /// Brings the messages of a connection; all of them are one turn when nobody else works.
-    pub(crate) fn texts(self: &Arc<Self>, connection: ConnectionId, texts: &mut Vec<Utf8Bytes>) {
-        if self.take() {
+    pub(crate) fn texts(self: &Arc<Self>, outlet: &Arc<Outlet>, texts: &mut Vec<Utf8Bytes>) {
+        let connection = outlet.id;
+        // Never past earlier ones that still wait: they are numbered.
+        if outlet.waiting() == 0 && self.take() {
             self.work(Some(connection), |core, now| {
                 for text in texts.drain(..) {
                     core.text(&self.hub, connection, &text, now);
@@ -126,8 +128,9 @@ impl<S: State> Cell<S> {
             });
             return;
         }
+        outlet.add_waiting(texts.len());
         let mut inbox = lock(&self.inbox);
-        texts.drain(..).for_each(|text| inbox.push(Entry::Text(connection, text)));
+        texts.drain(..).for_each(|text| inbox.push(Entry::Text(Arc::clone(outlet), text)));
         drop(inbox);
         self.run_if_free(Some(connection));
     }
@@ -236,7 +239,11 @@ impl<S: State> Cell<S> {
         let began = Instant::now();
         let now = self.hub.time(began);
         if core.failed {
-            while lock(&self.inbox).pop().is_some() {}
+            while let Some(entry) = { lock(&self.inbox).pop() } {
+                if let Entry::Text(outlet, _) = entry {
+                    outlet.take_waiting();
+                }
+            }
             return false;
         }
         let program = &self.hub.program;
@@ -296,7 +303,10 @@ impl<S: State> Cell<S> {
                 core.greeted = true;
                 Input::Hello { connection, hello, secret }
             }
-            Entry::Text(connection, text) => return core.text(&self.hub, connection, &text, now),
+            Entry::Text(outlet, text) => {
+                outlet.take_waiting();
+                return core.text(&self.hub, outlet.id, &text, now);
+            }
             Entry::Lost(connection) => {
                 core.outlets.retain(|outlet| outlet.id != connection);
                 Input::Lost(connection)
@@ -333,7 +343,7 @@ impl<S: State> Cell<S> {
                 }
                 Output::Start(start) => {
                     let reporter = Arc::new(CellReporter { cell: Arc::downgrade(self), job: start.id });
-                    match (start.work.submit)(&self.hub.pool, owner(self.id), reporter) {
+                    match (start.work.submit)(&self.hub.pool, owner(self.id), self.hub.program.development, reporter) {
                         Ok(job) => {
                             core.jobs.insert(start.id, job);
                         }
@@ -483,3 +493,44 @@ const TURNS_MAX: usize = 16;
 const SLOW_OVER: Duration = Duration::from_millis(1);
 /// What a person begins to notice.
 const BLOCKED_OVER: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::*;
+    use crate::App;
+
+    #[derive(Clone, Default, Serialize)]
+    struct Counter {
+        count: u64,
+    }
+
+    fn hello() -> Hello {
+        let text = r#"["h",{"client":"0f1e2d3c4b5a69788796a5b4","instance":"01"}]"#;
+        let Ok(ClientMessage::Hello(hello)) = ClientMessage::decode(text) else { panic!("a hello") };
+        *hello
+    }
+
+    /// BOUNDED. A session that was busy took in whatever its client sent, and once its driver had handed over, newer
+    /// messages went before older ones.
+    #[tokio::test]
+    async fn messages_for_a_busy_session_wait_in_order_and_stop_the_reading() {
+        let app = App::new(Counter::default).action("add", |state, _cx, by: u64| state.count += by);
+        let hub = Arc::clone(&app.build().unwrap().hub);
+        let outlet = Arc::new(Outlet::new(ConnectionId(1)));
+        let cell = hub.welcome(&outlet, hello()).unwrap();
+        let add = |seq: u64| Utf8Bytes::from(format!("[\"a\",{seq},\"add\",1]"));
+
+        assert!(cell.role.take(), "somebody works");
+        cell.texts(&outlet, &mut (1..=64).map(add).collect());
+        assert_eq!(outlet.waiting(), 64);
+        cell.role.hand_over();
+        cell.texts(&outlet, &mut vec![add(65)]);
+        while outlet.waiting() > 0 {
+            cell.run_if_free(None);
+        }
+        assert_eq!(outlet.closing(), None);
+        assert_eq!(cell.view().unwrap()["count"], 65);
+    }
+}

@@ -238,8 +238,9 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
     fn read(&mut self, task: &mut Context<'_>) -> Result<bool, ()> {
         let mut over = false;
         let mut heard = false;
-        // A peer that does not read its answers is not read either.
-        while self.texts.len() < TEXTS_MAX && !self.outlet.is_full() {
+        // A peer that does not read its answers, or whose session is busy, is not read either.
+        let room = TEXTS_MAX.saturating_sub(self.outlet.waiting());
+        while self.texts.len() < room && !self.outlet.is_full() {
             match Pin::new(&mut self.socket).poll_next(task) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(message))) => {
@@ -283,7 +284,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
 
     fn bring(&mut self) {
         if let Some(cell) = &self.cell {
-            cell.texts(self.outlet.id, &mut self.texts);
+            cell.texts(&self.outlet, &mut self.texts);
             return;
         }
         let first = self.texts.remove(0);

@@ -13,7 +13,7 @@ use crate::program::{Program, State, Update};
 /// Something for the next turn.
 pub(crate) enum Entry<S: State> {
     Hello(Arc<Outlet>, Box<Hello>, Secret),
-    Text(ConnectionId, Utf8Bytes),
+    Text(Arc<Outlet>, Utf8Bytes),
     Lost(ConnectionId),
     Update(Update<S>),
     Report(JobId, JobReport<Program<S>>),
@@ -49,7 +49,8 @@ impl<S: State> Default for Inbox<S> {
 }
 
 impl<S: State> Inbox<S> {
-    /// Puts something in. What comes from a connection is bounded there: it stops reading.
+    /// Puts something in. What comes from a connection is bounded there: it does not read while many of its
+    /// messages wait here.
     pub(crate) fn push(&mut self, entry: Entry<S>) {
         self.queue.push_back(Queued::Entry(entry));
     }

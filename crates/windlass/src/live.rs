@@ -17,7 +17,7 @@ use crate::{Cx, Error, Outcome, Result, hub, upgrade};
 
 /// A running app: cheap to clone, and alive as long as its sessions are wanted.
 pub struct Live<S: State> {
-    hub: Arc<Hub<S>>,
+    pub(crate) hub: Arc<Hub<S>>,
     router: Router,
 }
 

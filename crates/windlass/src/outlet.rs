@@ -21,6 +21,8 @@ pub(crate) struct Outlet {
     /// How much `frames` holds, the close counted as one: a poll that finds nothing takes no lock.
     len: AtomicUsize,
     flushed: AtomicBool,
+    /// Messages of this connection that wait in the session's inbox.
+    waiting: AtomicUsize,
     waker: AtomicWaker,
     /// The waker was used up.
     woken: AtomicBool,
@@ -39,6 +41,7 @@ impl Outlet {
             frames: Mutex::default(),
             len: AtomicUsize::new(0),
             flushed: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
             waker: AtomicWaker::new(),
             woken: AtomicBool::new(true),
         }
@@ -85,6 +88,23 @@ impl Outlet {
 
     pub(crate) fn is_full(&self) -> bool {
         self.len.load(Ordering::Acquire) >= FRAMES_MAX
+    }
+
+    /// So many messages were put into the inbox.
+    pub(crate) fn add_waiting(&self, messages: usize) {
+        self.waiting.fetch_add(messages, Ordering::AcqRel);
+    }
+
+    /// One was taken out. The last one wakes the connection's task, which may have stopped reading.
+    pub(crate) fn take_waiting(&self) {
+        if self.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.wake();
+        }
+    }
+
+    /// How many messages wait: what comes after them has to wait as well.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// Makes the connection's task look here.

@@ -324,6 +324,10 @@ async fn a_long_callback_is_told_its_end_whatever_it_is() {
     }
     let statuses: Vec<_> = client.document["$jobs"].as_array().unwrap().iter().map(|job| &job["status"]).collect();
     assert_eq!(statuses, ["done", "failed", "failed", "cancelled"]);
+    let texts: Vec<_> =
+        client.document["$jobs"].as_array().unwrap().iter().map(|job| job["text"].to_string()).collect();
+    assert_eq!(texts[1], "\"the rope parted\"", "what is for the page reaches it");
+    assert!(texts[2].contains("internal error") && !texts[2].contains("pawl"), "a panic's text does not: {}", texts[2]);
     assert_eq!(client.events[0][2], "notify");
     server.stop().await;
 }
