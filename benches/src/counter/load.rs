@@ -85,9 +85,10 @@ impl Session {
         stream.set_nodelay(true)?;
         let mut request = format!("ws://{address}/windlass/socket").into_client_request()?;
         if dialect == Dialect::Windlass {
-            request
-                .headers_mut()
-                .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(windlass_protocol::SUBPROTOCOL));
+            request.headers_mut().insert(
+                SEC_WEBSOCKET_PROTOCOL,
+                HeaderValue::from_static(windlass_protocol::Dialect::Compact.subprotocol()),
+            );
         }
         let (socket, _) = client_async_with_config(request, stream, Some(socket_options())).await?;
         let mut session = Self { socket, n: 1, seq: 0, unacknowledged: 0 };

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher13;
 use windlass_protocol::frame::Extras;
 use windlass_protocol::limits::{OUTCOME_BYTES_MAX, OUTCOMES_MAX, WINDOW_BYTES};
-use windlass_protocol::{ClientId, FrameNumber, Secret, Seq};
+use windlass_protocol::{ClientId, Dialect, FrameNumber, Secret, Seq};
 
 use crate::Time;
 use crate::event::EventQueue;
@@ -240,6 +240,8 @@ pub(crate) fn content_hash(key: [u64; 2], name: &str, payload: &str) -> u64 {
 pub(crate) struct Stream {
     /// The number of the last frame.
     pub(crate) n: FrameNumber,
+    /// What its frames are written in: what the client spoke last.
+    pub(crate) dialect: Dialect,
     ring: VecDeque<Sent>,
     ring_bytes: usize,
     /// A frame that was encoded when the window turned out too small for it.
@@ -337,8 +339,9 @@ impl Client {
 
     /// Readies the stream for a client that has applied everything up to `n`: the frames to replay,
     /// or none when it needs a snapshot.
-    pub(crate) fn resume(&mut self, n: FrameNumber) -> Option<Vec<Bytes>> {
-        if self.stream.stale || !self.acknowledge(n) {
+    pub(crate) fn resume(&mut self, n: FrameNumber, dialect: Dialect) -> Option<Vec<Bytes>> {
+        // Frames that were written for somebody else are of no use; it cannot be known which of them it has applied.
+        if self.stream.stale || self.stream.dialect != dialect || !self.acknowledge(n) {
             return None;
         }
         let stream = &mut self.stream;
@@ -421,12 +424,12 @@ mod tests {
         for _ in 0..3 {
             client.stream.push(frame(10));
         }
-        assert_eq!(client.resume(FrameNumber(1)).map(|frames| frames.len()), Some(2));
-        assert_eq!(client.resume(FrameNumber(3)).map(|frames| frames.len()), Some(0));
-        assert_eq!(client.resume(FrameNumber(4)), None, "ahead of the server");
-        assert_eq!(client.resume(FrameNumber(1)), None, "the ring does not reach back");
+        assert_eq!(client.resume(FrameNumber(1), Dialect::Compact).map(|frames| frames.len()), Some(2));
+        assert_eq!(client.resume(FrameNumber(3), Dialect::Compact).map(|frames| frames.len()), Some(0));
+        assert_eq!(client.resume(FrameNumber(4), Dialect::Compact), None, "ahead of the server");
+        assert_eq!(client.resume(FrameNumber(1), Dialect::Compact), None, "the ring does not reach back");
         client.stream.push(frame(WINDOW_BYTES + 1));
-        assert_eq!(client.resume(FrameNumber(3)), None, "the frame was too large to keep");
+        assert_eq!(client.resume(FrameNumber(3), Dialect::Compact), None, "the frame was too large to keep");
     }
 
     #[test]

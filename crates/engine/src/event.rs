@@ -149,7 +149,7 @@ fn write_lost(lost: Option<&mut Lost>, n: FrameNumber, extras: &mut Extras<'_>) 
 
 #[cfg(test)]
 mod tests {
-    use windlass_protocol::Epoch;
+    use windlass_protocol::{Dialect, Epoch};
 
     use super::*;
 
@@ -159,7 +159,7 @@ mod tests {
 
     fn write(queue: &mut EventQueue, n: u64) -> Vec<(u64, String)> {
         let mut out = b"[".to_vec();
-        let mut extras = Extras::new(&mut out);
+        let mut extras = Extras::new(&mut out, Dialect::Compact);
         queue.write_unsent(FrameNumber(n), &mut extras);
         extras.end();
         let text = String::from_utf8(out).unwrap().replacen("[,", "[", 1);

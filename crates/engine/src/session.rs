@@ -417,7 +417,8 @@ impl<A: App> Session<A> {
     }
 }
 
-const JOBS: &str = "$jobs";
+/// The root key of the job table.
+pub(crate) const JOBS: &str = "$jobs";
 /// A few large frames' worth; a buffer beyond that is a snapshot's and goes back.
 const SCRATCH_KEPT: usize = 64 * 1024;
 /// A session that waits for an ack holds on to one of these, whatever the size of its frame.

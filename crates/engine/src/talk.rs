@@ -22,7 +22,8 @@ impl<A: App> Session<A> {
         let client = &mut self.clients[at];
         match &client.connection {
             Some(held) if held.instance != hello.instance => {
-                self.outputs.push(Output::Send(held.id, Bytes::from_static(frame::ASK.as_bytes())));
+                self.outputs
+                    .push(Output::Send(held.id, Bytes::from_static(frame::ask(client.stream.dialect).as_bytes())));
                 let deadline = now + TAKEOVER_ANSWER;
                 let contender = Contender { connection, hello, deadline };
                 if let Some(earlier) = client.contender.replace(contender) {
@@ -63,7 +64,7 @@ impl<A: App> Session<A> {
             self.outputs.push(Output::Close(old.id, CloseCode::TakenOver.into()));
         }
         let same = new.is_none() && hello.epoch == options.epoch;
-        let replay = if same { client.resume(hello.n) } else { None };
+        let replay = if same { client.resume(hello.n, hello.dialect) } else { None };
         let mut attachment = Attachment::new(connection, hello.instance.clone());
         // What was replayed has to leave before anything is diffed.
         attachment.ready = replay.as_ref().is_none_or(Vec::is_empty);
@@ -78,7 +79,7 @@ impl<A: App> Session<A> {
             message_bytes_max: options.message_bytes_max,
         };
         let mut out = Vec::with_capacity(256);
-        welcome.write(&mut out);
+        welcome.write(&mut out, hello.dialect);
         self.outputs.push(Output::Send(connection, out.into()));
         match replay {
             Some(frames) => {
@@ -86,6 +87,7 @@ impl<A: App> Session<A> {
             }
             None => client.rewind(hello.event, hello.seq),
         }
+        client.stream.dialect = hello.dialect;
         client.connection = Some(attachment);
     }
 
@@ -121,7 +123,8 @@ impl<A: App> Session<A> {
                 held.full_since = None;
             } else if now.since(since) >= WINDOW_PATIENCE && !held.asked {
                 held.asked = true;
-                self.outputs.push(Output::Send(held.id, Bytes::from_static(frame::ASK.as_bytes())));
+                self.outputs
+                    .push(Output::Send(held.id, Bytes::from_static(frame::ask(client.stream.dialect).as_bytes())));
             }
         }
     }
@@ -143,11 +146,12 @@ impl<A: App> Session<A> {
                 self.clients[at].rewind(EventId::default(), Seq(0));
             }
             ClientMessage::Ping => {
-                self.outputs.push(Output::Send(connection, Bytes::from_static(frame::PONG.as_bytes())));
+                let pong = frame::pong(self.clients[at].stream.dialect);
+                self.outputs.push(Output::Send(connection, Bytes::from_static(pong.as_bytes())));
             }
             ClientMessage::Unknown(tag) => {
                 let mut out = Vec::new();
-                frame::unknown(&mut out, &tag);
+                frame::unknown(&mut out, self.clients[at].stream.dialect, &tag);
                 self.outputs.push(Output::Send(connection, out.into()));
             }
             _ => self.outputs.push(Output::Close(connection, CloseCode::BadMessage.into())),
@@ -215,7 +219,8 @@ impl<A: App> Session<A> {
             }
             Err(Unkept::Later(retry_after)) => {
                 let mut out = Vec::new();
-                frame::later(&mut out, action.seq, "draining", "the server is going down", retry_after);
+                let dialect = self.clients[at].stream.dialect;
+                frame::later(&mut out, dialect, action.seq, "draining", "the server is going down", retry_after);
                 self.outputs.push(Output::Send(connection, out.into()));
                 if let Some(held) = &mut self.clients[at].connection {
                     held.held_from = Some(action.seq);

@@ -2,9 +2,13 @@
 
 use bytes::Bytes;
 use windlass_protocol::frame::{self, Extras};
-use windlass_protocol::{EventId, FrameNumber, Seq};
+use windlass_protocol::json_patch::{self, NoPatch};
+use windlass_protocol::{Dialect, EventId, FrameNumber, Seq};
+use windlass_sync::{HashKey, Shadow};
 
 use crate::guard::bury;
+use crate::job::JobTable;
+use crate::session::JOBS;
 use crate::{App, Fault, Output, Scratch, Session, Time, guard};
 
 impl<A: App> Session<A> {
@@ -125,9 +129,19 @@ impl<A: App> Session<A> {
             return;
         }
         let (n, ack, waits) = (client.stream.n.next(), client.actions.last, client.stream.awaits_snapshot);
-        if client.stream.stale {
+        let dialect = client.stream.dialect;
+        if !client.stream.stale {
+            frame::delta(&mut scratch.frame, dialect, n, ack);
+            if self.write_ops(app, at, &scratch.ops, &mut scratch.frame).is_ok() {
+                frame::delta_ops_end(&mut scratch.frame);
+            } else {
+                scratch.frame.clear();
+                self.clients[at].stream.forget();
+            }
+        }
+        if self.clients[at].stream.stale {
             // Others have been told everything by the walk of this very turn, so the tape may be made anew.
-            match self.snapshot(app, n, ack, &mut scratch.frame) {
+            match self.snapshot(app, dialect, n, ack, &mut scratch.frame) {
                 Ok(()) => {
                     let stream = &mut self.clients[at].stream;
                     (stream.stale, stream.awaits_snapshot) = (false, false);
@@ -138,22 +152,13 @@ impl<A: App> Session<A> {
                         return;
                     }
                     // Outcomes and events go all the same; the document follows when it can be shown.
-                    frame::delta(&mut scratch.frame, n, ack);
+                    frame::delta(&mut scratch.frame, dialect, n, ack);
                     frame::delta_ops_end(&mut scratch.frame);
                 }
             }
-        } else {
-            frame::delta(&mut scratch.frame, n, ack);
-            scratch.frame.extend_from_slice(&client.stream.pending);
-            if !client.stream.pending.is_empty() && !scratch.ops.is_empty() {
-                scratch.frame.push(b',');
-            }
-            client.stream.pending = Vec::new();
-            scratch.frame.extend_from_slice(&scratch.ops);
-            frame::delta_ops_end(&mut scratch.frame);
         }
         let client = &mut self.clients[at];
-        let mut extras = Extras::new(&mut scratch.frame);
+        let mut extras = Extras::new(&mut scratch.frame, dialect);
         client.actions.write_unsent(n, &mut extras);
         client.events.write_unsent(n, &mut extras);
         extras.end();
@@ -163,33 +168,74 @@ impl<A: App> Session<A> {
             self.outputs.push(Output::Send(held.id, bytes));
             if client.actions.is_half_full() && !held.asked_for_outcomes {
                 held.asked_for_outcomes = true;
-                self.outputs.push(Output::Send(held.id, Bytes::from_static(frame::ASK.as_bytes())));
+                self.outputs
+                    .push(Output::Send(held.id, Bytes::from_static(frame::ask(client.stream.dialect).as_bytes())));
             }
         }
     }
 
-    /// Writes a snapshot frame up to its document, and makes the shadows hold it.
-    pub(crate) fn snapshot(&mut self, app: &A, n: FrameNumber, ack: Seq, out: &mut Vec<u8>) -> Result<(), Fault> {
-        frame::snapshot(out, n, ack);
-        let written = match guard(|| app.snapshot(&self.state, &mut self.shadow, out)) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(panic) => Err(panic),
+    /// Writes what the client has not been told of the document: what others were told before, and what all are now.
+    fn write_ops(&mut self, app: &A, at: usize, ops: &[u8], out: &mut Vec<u8>) -> Result<(), NoPatch> {
+        let stream = &mut self.clients[at].stream;
+        let (mut pending, dialect) = (std::mem::take(&mut stream.pending), stream.dialect);
+        if !pending.is_empty() && !ops.is_empty() {
+            pending.push(b',');
+        }
+        let Dialect::JsonPatch { appends } = dialect else {
+            out.extend_from_slice(&pending);
+            out.extend_from_slice(ops);
+            return Ok(());
         };
-        if let Err(text) = written {
+        pending.extend_from_slice(ops);
+        json_patch::write(out, &pending, appends, || {
+            // Beside the shadows, which hold the same and stay as they are.
+            let key = HashKey(self.options.hash_key);
+            let (mut shadow, mut jobs_shadow) = (Shadow::new(key), Shadow::under(key, JOBS));
+            let mut document = Vec::new();
+            write_document(app, &self.state, &mut shadow, &mut document).ok()?;
+            write_jobs(&self.jobs, &mut jobs_shadow, &mut document);
+            Some(document)
+        })
+    }
+
+    /// Writes a snapshot frame up to its document, and makes the shadows hold it.
+    pub(crate) fn snapshot(
+        &mut self,
+        app: &A,
+        dialect: Dialect,
+        n: FrameNumber,
+        ack: Seq,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        frame::snapshot(out, dialect, n, ack);
+        if let Err(text) = write_document(app, &self.state, &mut self.shadow, out) {
             out.clear();
             self.shadow.void();
             return Err(Fault::failed(UNSERIALISABLE, text));
         }
-        let brace = out.pop();
-        debug_assert_eq!(brace, Some(b'}'), "the view is an object");
-        out.extend_from_slice(if out.last() == Some(&b'{') { b"\"$jobs\":" } else { b",\"$jobs\":" });
-        self.jobs_shadow.snapshot(&self.jobs.shown(), out).expect("the job table serialises");
-        out.push(b'}');
+        write_jobs(&self.jobs, &mut self.jobs_shadow, out);
         self.dirty = false;
         self.jobs.dirty = false;
         Ok(())
     }
+}
+
+/// Writes the view; its object stays open for the jobs.
+fn write_document<A: App>(app: &A, state: &A::State, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), String> {
+    match guard(|| app.snapshot(state, shadow, out)) {
+        Ok(written) => written.map_err(|error| error.to_string())?,
+        Err(panic) => return Err(panic),
+    }
+    let brace = out.pop();
+    debug_assert_eq!(brace, Some(b'}'), "the view is an object");
+    Ok(())
+}
+
+/// Writes `$jobs` as the last member of the object that is open, and closes it.
+fn write_jobs(jobs: &JobTable, shadow: &mut Shadow, out: &mut Vec<u8>) {
+    out.extend_from_slice(if out.last() == Some(&b'{') { b"\"$jobs\":" } else { b",\"$jobs\":" });
+    shadow.snapshot(&jobs.shown(), out).expect("the job table serialises");
+    out.push(b'}');
 }
 
 const UNSERIALISABLE: &str = "state_unserialisable";

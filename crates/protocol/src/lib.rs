@@ -1,7 +1,7 @@
 //! The Windlass protocol as types: what a client and a server say to each other.
 //!
-//! Decodes what clients send ([`ClientMessage`]), writes what servers send ([`frame`]), and names
-//! every close code and limit. `protocol.md` at the top of the repository is the specification.
+//! Decodes what clients send ([`ClientMessage`]), writes what servers send ([`frame`]) in either
+//! [`Dialect`], and names every close code and limit. `protocol.md` at the top of the repository is the specification.
 //! Performs no I/O and reads no clock; bytes from a peer never panic.
 //!
 //! ```
@@ -13,15 +13,16 @@
 //! ```
 
 pub mod close;
+mod dialect;
 pub mod frame;
 pub mod ids;
+pub mod json_patch;
 pub mod limits;
 mod message;
+mod object;
 pub mod ops;
 
 pub use close::{Close, CloseCode};
+pub use dialect::Dialect;
 pub use ids::{ClientId, Epoch, EventId, FrameNumber, JobId, Secret, Seq, SessionId, Token};
 pub use message::{Action, ClientMessage, DecodeError, Hello};
-
-/// The subprotocol that a client offers and a server chooses.
-pub const SUBPROTOCOL: &str = "windlass.v1";

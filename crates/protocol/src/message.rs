@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::limits::{DEPTH_MAX, NAME_BYTES_MAX};
-use crate::{ClientId, Epoch, EventId, FrameNumber, Seq};
+use crate::{ClientId, Dialect, Epoch, EventId, FrameNumber, Seq};
 
 /// One message from a client, borrowed from the frame that carried it.
 #[derive(Debug)]
@@ -67,6 +67,12 @@ pub struct Hello {
     /// Path and query of the page; untrusted.
     #[serde(default)]
     pub page: String,
+    /// What it can do that not every client can.
+    #[serde(default)]
+    pub can: Vec<String>,
+    /// How it was said, and so how it is answered; no member of the message.
+    #[serde(skip)]
+    pub dialect: Dialect,
 }
 
 /// Bytes from a client that are no message. The peer's fault: close with `bad_message`.
@@ -104,18 +110,25 @@ impl fmt::Display for DecodeError {
 impl std::error::Error for DecodeError {}
 
 impl<'a> ClientMessage<'a> {
-    /// Reads one message.
+    /// Reads one message of the compact dialect; [`Dialect::decode`] reads those of either.
     ///
     /// # Errors
     ///
     /// [`DecodeError`] when the text is none; the connection is then closed with `bad_message`.
     pub fn decode(text: &'a str) -> Result<Self, DecodeError> {
+        Self::decode_in(Dialect::Compact, text)
+    }
+
+    pub(crate) fn decode_in(dialect: Dialect, text: &'a str) -> Result<Self, DecodeError> {
         // Before the parser: a raw value is skipped without recursion, but whoever reads it later recurses.
         if depth(text) > DEPTH_MAX {
             return Err(DecodeError::TooDeep);
         }
-        let message = serde_json::from_str(text)
-            .map_err(|error| DecodeError::Malformed { line: error.line(), column: error.column() })?;
+        let message = match dialect {
+            Dialect::Compact => serde_json::from_str(text),
+            Dialect::JsonPatch { .. } => crate::object::read(text),
+        };
+        let message = message.map_err(|error| DecodeError::Malformed { line: error.line(), column: error.column() })?;
         match message {
             Self::Action(Action { seq, name, .. }) if name.len() > NAME_BYTES_MAX => {
                 Err(DecodeError::NameTooLong { seq })
@@ -178,15 +191,27 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 ClientMessage::Action(Action { seq, name, payload })
             }
             "k" => ClientMessage::Ack(required(&mut items, "n")?),
-            "h" => ClientMessage::Hello(required(&mut items, "hello")?),
+            "h" => {
+                // As text first: serde would take a list for a struct as well.
+                let hello: &RawValue = required(&mut items, "hello")?;
+                if !hello.get().starts_with('{') {
+                    return Err(A::Error::custom("a hello is an object"));
+                }
+                ClientMessage::Hello(serde_json::from_str(hello.get()).map_err(A::Error::custom)?)
+            }
             "v" => ClientMessage::Void(positive(&mut items)?),
             "r" => ClientMessage::Refetch,
             "p" => ClientMessage::Ping,
-            unknown => ClientMessage::Unknown(unknown.chars().take(16).collect()),
+            unknown => ClientMessage::Unknown(shortened(unknown)),
         };
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(message)
     }
+}
+
+/// As much of an unknown message's name as is worth sending back.
+pub(crate) fn shortened(tag: &str) -> String {
+    tag.chars().take(16).collect()
 }
 
 fn required<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(items: &mut A, what: &'static str) -> Result<T, A::Error> {
@@ -201,7 +226,7 @@ fn positive<'de, A: SeqAccess<'de>>(items: &mut A) -> Result<Seq, A::Error> {
 }
 
 /// A string that is borrowed when it holds no escapes; serde's own `Cow` always copies here.
-struct Text<'a>(Cow<'a, str>);
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -12,9 +12,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use windlass_engine::{ConnectionId, Input, JobReport, Output, Scratch, Session, Time, token_hash};
 use windlass_jobs::JobHandle;
-use windlass_protocol::{
-    ClientId, ClientMessage, Close, CloseCode, DecodeError, Epoch, Hello, JobId, Secret, SessionId,
-};
+use windlass_protocol::{ClientId, Close, CloseCode, DecodeError, Epoch, Hello, JobId, Secret, SessionId};
 
 use crate::callback::{Reporter, refused};
 use crate::hub::Hub;
@@ -123,7 +121,7 @@ impl<S: State> Cell<S> {
         if outlet.waiting() == 0 && self.take() {
             self.work(Some(connection), |core, now| {
                 for text in texts.drain(..) {
-                    core.text(&self.hub, connection, &text, now);
+                    core.text(&self.hub, outlet, &text, now);
                 }
             });
             return;
@@ -305,7 +303,7 @@ impl<S: State> Cell<S> {
             }
             Entry::Text(outlet, text) => {
                 outlet.take_waiting();
-                return core.text(&self.hub, outlet.id, &text, now);
+                return core.text(&self.hub, &outlet, &text, now);
             }
             Entry::Lost(connection) => {
                 core.outlets.retain(|outlet| outlet.id != connection);
@@ -432,8 +430,9 @@ impl<S: State> Core<S> {
         }
     }
 
-    fn text(&mut self, hub: &Hub<S>, connection: ConnectionId, text: &str, now: Time) {
-        match ClientMessage::decode(text) {
+    fn text(&mut self, hub: &Hub<S>, outlet: &Outlet, text: &str, now: Time) {
+        let connection = outlet.id;
+        match outlet.dialect.decode(text) {
             Ok(message) => self.session.handle(&hub.program, Input::Message { connection, message }, now),
             Err(error) => {
                 tracing::debug!(%error, "bad message");
@@ -497,6 +496,7 @@ const BLOCKED_OVER: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use serde::Serialize;
+    use windlass_protocol::{ClientMessage, Dialect};
 
     use super::*;
     use crate::App;
@@ -518,7 +518,7 @@ mod tests {
     async fn messages_for_a_busy_session_wait_in_order_and_stop_the_reading() {
         let app = App::new(Counter::default).action("add", |state, _cx, by: u64| state.count += by);
         let hub = Arc::clone(&app.build().unwrap().hub);
-        let outlet = Arc::new(Outlet::new(ConnectionId(1)));
+        let outlet = Arc::new(Outlet::new(ConnectionId(1), Dialect::Compact));
         let cell = hub.welcome(&outlet, hello()).unwrap();
         let add = |seq: u64| Utf8Bytes::from(format!("[\"a\",{seq},\"add\",1]"));
 

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as WsCod
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use windlass_protocol::{ClientMessage, Close, CloseCode};
+use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect};
 
 use crate::cell::{Cell, blame};
 use crate::hub::Hub;
@@ -29,25 +29,29 @@ use crate::outlet::Outlet;
 use crate::program::State;
 
 /// The life of a connection, from the upgraded socket to its end.
-pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, upgraded: Upgraded) {
+pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded: Upgraded) {
     let config = Some(config(hub.options.message_bytes_max));
     // Nearly always a bare TCP stream, which is then worked on without the layers that carried it here.
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => {
             let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
             let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
-            live(hub, socket).await;
+            live(hub, dialect, socket).await;
         }
         Err(upgraded) => {
             let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, config).await;
-            live(hub, socket).await;
+            live(hub, dialect, socket).await;
         }
     }
 }
 
-async fn live<S: State, IO: AsyncRead + AsyncWrite + Unpin>(hub: Arc<Hub<S>>, socket: WebSocketStream<IO>) {
+async fn live<S: State, IO: AsyncRead + AsyncWrite + Unpin>(
+    hub: Arc<Hub<S>>,
+    dialect: Dialect,
+    socket: WebSocketStream<IO>,
+) {
     let closing = hub.closing.clone();
-    let mut connection = Connection::new(hub, socket);
+    let mut connection = Connection::new(hub, dialect, socket);
     // Until hello nobody knows this connection, so that it listens for the end itself.
     let greeted = tokio::select! {
         greeted = poll_fn(|task| connection.poll(task, Until::Greeted)) => greeted,
@@ -121,8 +125,8 @@ enum Step {
 }
 
 impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
-    fn new(hub: Arc<Hub<S>>, socket: WebSocketStream<IO>) -> Self {
-        let outlet = Arc::new(Outlet::new(hub.connection_id()));
+    fn new(hub: Arc<Hub<S>>, dialect: Dialect, socket: WebSocketStream<IO>) -> Self {
+        let outlet = Arc::new(Outlet::new(hub.connection_id(), dialect));
         let due = Instant::now() + HELLO_MAX;
         Self {
             hub,
@@ -288,7 +292,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             return;
         }
         let first = self.texts.remove(0);
-        match ClientMessage::decode(&first) {
+        match self.outlet.dialect.decode(&first) {
             Ok(ClientMessage::Hello(hello)) => match self.hub.welcome(&self.outlet, *hello) {
                 Ok(cell) => {
                     self.cell = Some(cell);

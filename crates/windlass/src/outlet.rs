@@ -8,7 +8,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use windlass_engine::ConnectionId;
-use windlass_protocol::Close;
+use windlass_protocol::{Close, Dialect};
 
 use crate::lock;
 
@@ -17,6 +17,8 @@ use crate::lock;
 #[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) id: ConnectionId,
+    /// What was negotiated, and so how its messages are read.
+    pub(crate) dialect: Dialect,
     frames: Mutex<Frames>,
     /// How much `frames` holds, the close counted as one: a poll that finds nothing takes no lock.
     len: AtomicUsize,
@@ -35,9 +37,10 @@ struct Frames {
 }
 
 impl Outlet {
-    pub(crate) fn new(id: ConnectionId) -> Self {
+    pub(crate) fn new(id: ConnectionId, dialect: Dialect) -> Self {
         Self {
             id,
+            dialect,
             frames: Mutex::default(),
             len: AtomicUsize::new(0),
             flushed: AtomicBool::new(false),

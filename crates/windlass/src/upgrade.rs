@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use windlass_protocol::SUBPROTOCOL;
+use windlass_protocol::Dialect;
 
 use crate::connection;
 use crate::hub::Hub;
@@ -34,9 +34,10 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
     let Some(key) = headers.get(SEC_WEBSOCKET_KEY) else {
         return plain(StatusCode::BAD_REQUEST, "a WebSocket handshake has a key\n");
     };
-    if !names(SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
-        return plain(StatusCode::BAD_REQUEST, "offer the subprotocol windlass.v1\n");
-    }
+    let Some(dialect) = offered(headers) else {
+        let text = "offer the subprotocol windlass.v1 or windlass.v1.json-patch\n";
+        return plain(StatusCode::BAD_REQUEST, text);
+    };
     let accept = derive_accept_key(key.as_bytes());
     if hub.closing.is_cancelled() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "the server goes down\n");
@@ -46,7 +47,7 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
     hub.tasks.spawn(async move {
         // A peer that left between its request and the answer: nothing exists yet.
         if let Ok(upgraded) = upgrade.await {
-            connection::serve(task, upgraded).await;
+            connection::serve(task, dialect, upgraded).await;
         }
     });
     Response::builder()
@@ -54,7 +55,7 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
         .header(CONNECTION, "upgrade")
         .header(UPGRADE, "websocket")
         .header(SEC_WEBSOCKET_ACCEPT, accept)
-        .header(SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)
+        .header(SEC_WEBSOCKET_PROTOCOL, dialect.subprotocol())
         .body(Body::empty())
         .expect("these headers are valid")
 }
@@ -63,6 +64,12 @@ fn plain(status: StatusCode, text: &'static str) -> Response {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response
+}
+
+/// The first dialect of those that the client offers, in its order, that there is.
+fn offered(headers: &HeaderMap) -> Option<Dialect> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).find_map(|name| Dialect::of_subprotocol(name.trim()))
 }
 
 fn lists(value: &str, token: &str) -> bool {
@@ -114,6 +121,23 @@ mod tests {
         }
         headers.insert(HOST, host.parse().unwrap());
         origin_is_allowed(&headers, &["https://app.example".to_owned()])
+    }
+
+    #[test]
+    fn the_client_chooses_among_the_dialects_that_there_are() {
+        let chosen = |offers: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for offer in offers {
+                headers.append(SEC_WEBSOCKET_PROTOCOL, offer.parse().unwrap());
+            }
+            offered(&headers).map(Dialect::subprotocol)
+        };
+        assert_eq!(chosen(&["windlass.v1"]), Some("windlass.v1"));
+        assert_eq!(chosen(&["windlass.v2, windlass.v1.json-patch,windlass.v1"]), Some("windlass.v1.json-patch"));
+        assert_eq!(chosen(&["chat", "windlass.v1"]), Some("windlass.v1"));
+        for none in [&[][..], &[""], &["windlass"], &["Windlass.V1"], &["windlass.v2"]] {
+            assert_eq!(chosen(none), None, "{none:?}");
+        }
     }
 
     #[test]

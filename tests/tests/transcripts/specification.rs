@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
-use windlass_protocol::{ClientMessage, frame};
+use windlass_protocol::{ClientMessage, Dialect, frame};
 
 use crate::counter::State;
 use crate::page::Page;
@@ -17,7 +17,7 @@ fn the_whole_session_is_led_by_the_engine_to_the_letter() {
     let specification = specification();
     let sessions = annotated_sessions(&specification);
     assert_eq!(sessions.len(), 1, "protocol.md shows its session in another way");
-    let messages = lead(sessions[0]).unwrap_or_else(|why| panic!("protocol.md, section 18: {why}"));
+    let messages = lead(sessions[0]).unwrap_or_else(|why| panic!("protocol.md, section 19: {why}"));
     assert!(messages > 3, "protocol.md marks the server's lines in another way");
 }
 
@@ -35,12 +35,18 @@ fn every_json_example_is_a_message_that_the_types_read_or_write() {
 fn every_message_of_a_client_in_the_table_is_one_that_the_server_knows() {
     let specification = specification();
     let shapes = shapes(&specification, "client");
-    assert!(shapes.len() > 4, "protocol.md lists its messages in another way: {shapes:?}");
-    let hello = r#"{"client": "0f1e2d3c4b5a69788796a5b4", "instance": "01"}"#;
-    for shape in shapes {
-        let text = shape.replace("{…}", hello).replace("seq", "1").replace(", n]", ", 1]");
+    let (objects, arrays): (Vec<_>, Vec<_>) = shapes.into_iter().partition(|shape| shape.starts_with('{'));
+    assert!(arrays.len() > 4 && arrays.len() == objects.len(), "protocol.md lists its messages in another way");
+    let hello = r#""client": "0f1e2d3c4b5a69788796a5b4", "instance": "01""#;
+    for shape in arrays {
+        let text = shape.replace("…", hello).replace("seq", "1").replace(", n]", ", 1]");
         let text = text.replace("name", "\"add\"").replace("payload", "null");
-        assert!(is_known(&text), "{shape}, as {text}");
+        assert!(is_known(Dialect::Compact, &text), "{shape}, as {text}");
+    }
+    for shape in objects {
+        let text = shape.replace("\"name\": …", "\"name\": \"add\"").replace(", …", &format!(", {hello}"));
+        let text = text.replace('…', "1");
+        assert!(is_known(Dialect::JsonPatch { appends: false }, &text), "{shape}, as {text}");
     }
 }
 
@@ -84,7 +90,7 @@ fn check_example(specification: &str, text: &str) -> Result<(), String> {
     match example[0].as_str() {
         Some("h") => {
             let (shown, listed) = members("hello");
-            let reads = is_known(text) && shown == listed;
+            let reads = is_known(Dialect::Compact, text) && shown == listed;
             reads.then_some(()).ok_or_else(|| format!("a hello of {listed:?} that the server reads"))
         }
         Some("w") => {
@@ -116,12 +122,12 @@ fn welcome(values: &Value) -> Result<Value, String> {
         message_bytes_max: read(&values["limits"], "message_bytes_max")?,
     };
     let mut out = Vec::new();
-    welcome.write(&mut out);
+    welcome.write(&mut out, Dialect::Compact);
     Ok(serde_json::from_slice(&out).expect("a welcome is JSON"))
 }
 
-fn is_known(text: &str) -> bool {
-    matches!(ClientMessage::decode(text), Ok(message) if !matches!(message, ClientMessage::Unknown(_)))
+fn is_known(dialect: Dialect, text: &str) -> bool {
+    matches!(dialect.decode(text), Ok(message) if !matches!(message, ClientMessage::Unknown(_)))
 }
 
 fn specification() -> String {

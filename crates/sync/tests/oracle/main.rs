@@ -1,7 +1,8 @@
 //! The naive way judges the walk: applying what a diff wrote to the old document gives the new one.
 //!
 //! Documents are compared as JSON values with numbers as doubles. Each edit of a history is checked
-//! against the shadow that the edits before it left behind, so that a wrong tape shows later.
+//! against the shadow that the edits before it left behind, so that a wrong tape shows later. A library that we did
+//! not write is the second judge, of the same change as a JSON Patch.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -9,8 +10,10 @@ mod histories;
 
 use std::collections::BTreeMap;
 
+use ::json_patch as rfc6902;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use windlass_protocol::json_patch;
 use windlass_sync::{HashKey, Shadow, SyncVec, Tracked, apply};
 
 const KEY: HashKey = HashKey([3, 5]);
@@ -27,6 +30,17 @@ fn plain(value: &mut Value) {
 
 fn document<T: Serialize>(value: &T) -> Value {
     serde_json::from_slice(&serde_json::to_vec(value).expect("serialises")).expect("is JSON")
+}
+
+/// The document after the JSON Patch of these ops, applied by a library that knows nothing of them.
+fn patched<T: Serialize>(mut document: Value, ops: &str, after: &T) -> Value {
+    let mut out = Vec::new();
+    json_patch::write(&mut out, ops.as_bytes(), false, || serde_json::to_vec(after).ok()).expect("a patch");
+    let text = format!("[{}]", String::from_utf8(out).expect("text"));
+    let patch: rfc6902::Patch = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
+    rfc6902::patch(&mut document, &patch).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    plain(&mut document);
+    document
 }
 
 /// A client and the shadow of what it was told.
@@ -62,6 +76,7 @@ impl Watcher {
         plain(&mut told);
         plain(&mut wanted);
         assert_eq!(told, wanted, "\nbefore {before}\nops {ops}");
+        assert_eq!(patched(before.clone(), &ops, value), wanted, "\nbefore {before}\nops {ops}");
         let size = serde_json::to_vec(value).expect("serialises").len();
         assert!(ops.len() <= size + 16, "{} bytes of ops for {size}: {ops}", ops.len());
         let mut again = Vec::new();
