@@ -46,7 +46,7 @@ pub(crate) fn doctests(steps: &mut Steps) -> Result<(), Failed> {
 
 /// Dependency directions and the nevers that a program can hold. `test` runs them among all tests.
 pub(crate) fn architecture(steps: &mut Steps) -> Result<(), Failed> {
-    let mut command = cargo(steps, &["test", "--quiet", "--package", "windlass-tests", "--test", "architecture"]);
+    let mut command = cargo(steps, &["test", "--quiet", "--package", "architecture"]);
     steps.run_tests("architecture", "each failure says which rule of ARCHITECTURE.md it is", &mut command)
 }
 

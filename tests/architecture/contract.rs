@@ -54,7 +54,7 @@ fn musts(text: &str) -> BTreeSet<String> {
 /// The part of a file that is a test: whole files of the test folders, and what stands at the foot of Rust files.
 pub(crate) fn test_text(file: &File) -> &str {
     // These files speak of MUSTs without testing any.
-    if file.is_in("tests/tests/architecture") {
+    if file.is_in("tests/architecture") {
         return "";
     }
     if ["tests", "web-client/test", "conformance"].iter().any(|folder| file.is_in(folder))
