@@ -6,11 +6,13 @@
 
 use std::process::ExitCode;
 
+mod allocations;
 mod child;
 mod counter;
 mod machine;
 mod pairs;
 mod report;
+mod sync;
 
 use report::Report;
 
@@ -21,10 +23,11 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments[..] {
         ["counter"] => counter::run(),
+        ["sync"] => sync::run(),
         // What `child::Server` starts: not for people.
         ["serve", role, core] => child::serve(role, core).map(|()| Report::default()),
         _ => {
-            eprintln!("benches: counter");
+            eprintln!("benches: counter, sync");
             return ExitCode::from(2);
         }
     };

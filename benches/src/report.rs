@@ -38,6 +38,16 @@ impl Report {
         self.print(metric, spread, Some(budget), spread.upper >= budget);
     }
 
+    /// A figure that should be at most this; red only when the better quartile misses too.
+    pub(crate) fn at_most(&mut self, metric: &str, spread: Spread, budget: f64) {
+        self.print(metric, spread, Some(budget), spread.lower <= budget);
+    }
+
+    /// A figure that is the same on every machine and in every run: it should be at most this.
+    pub(crate) fn exact(&mut self, metric: &str, value: usize, budget: usize) {
+        self.at_most(metric, Spread::of([value as f64]), budget as f64);
+    }
+
     pub(crate) fn is_within_budget(&self) -> bool {
         !self.fell_short
     }
@@ -74,6 +84,16 @@ mod tests {
         assert!(report.is_within_budget());
         report.at_least("short", spread(0.6, 0.7, 0.79), 0.8);
         report.spread("anything", spread(0.0, 0.0, 0.0));
+        assert!(!report.is_within_budget());
+
+        let mut report = Report::of("x");
+        report.at_most("noisy", spread(0.7, 0.9, 1.0), 0.8);
+        report.exact("bytes", 32, 32);
+        assert!(report.is_within_budget());
+        report.exact("bytes", 33, 32);
+        assert!(!report.is_within_budget());
+        let mut report = Report::of("x");
+        report.at_most("long", spread(0.81, 0.9, 1.0), 0.8);
         assert!(!report.is_within_budget());
     }
 
