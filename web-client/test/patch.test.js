@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
+import fastJsonPatch from "fast-json-patch";
 import { apply, PatchError } from "../src/patch.js";
 import { random } from "./support/random.js";
 
@@ -33,6 +34,16 @@ for (const file of files) {
         assert.equal(canonical(apply(before, ops)), canonical(after));
       }
       assert.equal(JSON.stringify(before), untouched);
+    });
+  }
+}
+
+for (const file of files) {
+  for (const { name, before, after, patch } of JSON.parse(readFileSync(new URL(file, FOLDER), "utf8"))) {
+    // The library guards itself against the names that prototypes know.
+    if (patch === undefined || /__proto__|constructor|prototype/.test(JSON.stringify(patch))) continue;
+    test(`patches/${file}: ${name}, as a JSON Patch, by a library`, () => {
+      assert.deepEqual(fastJsonPatch.applyPatch(before, patch, true).newDocument, after);
     });
   }
 }

@@ -325,8 +325,13 @@ fn path(items: &[&RawValue]) -> Result<Vec<Step>, NoPatch> {
     items.iter().map(step).collect()
 }
 
+/// `1.0` is the integer 1, as it is to who applies the ops.
 fn index(item: &RawValue) -> Result<usize, NoPatch> {
-    read(item)
+    read(item).or_else(|NoPatch| {
+        let double: f64 = read(item)?;
+        let whole = double.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&double);
+        whole.then_some(double as usize).ok_or(NoPatch)
+    })
 }
 
 fn read<'a, T: serde::Deserialize<'a>>(item: &'a RawValue) -> Result<T, NoPatch> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::limits::{DEPTH_MAX, NAME_BYTES_MAX};
-use crate::{ClientId, Dialect, Epoch, EventId, FrameNumber, Seq};
+use crate::{ClientId, Close, CloseCode, Dialect, Epoch, EventId, FrameNumber, Seq};
 
 /// One message from a client, borrowed from the frame that carried it.
 #[derive(Debug)]
@@ -108,6 +108,16 @@ impl fmt::Display for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
+
+impl From<&DecodeError> for Close {
+    fn from(error: &DecodeError) -> Self {
+        let seq = match error {
+            DecodeError::NameTooLong { seq } => Some(*seq),
+            DecodeError::Malformed { .. } | DecodeError::TooDeep => None,
+        };
+        Self { seq, ..Self::new(CloseCode::BadMessage) }
+    }
+}
 
 impl<'a> ClientMessage<'a> {
     /// Reads one message of the compact dialect; [`Dialect::decode`] reads those of either.

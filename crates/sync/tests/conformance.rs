@@ -1,11 +1,12 @@
-//! Runs `conformance/patches/*.json`, which the web client runs too, on [`windlass_sync::apply`].
+//! Runs `conformance/patches/*.json`, which the web client runs too, on [`windlass_sync::apply`], and makes of each
+//! case the JSON Patch that it shows.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use windlass_sync::apply;
 
 fn cases() -> Vec<(String, Value)> {
@@ -42,6 +43,34 @@ fn patches_apply_or_fail_as_the_files_say() {
             }
         }
     }
+}
+
+#[test]
+fn ops_become_the_json_patches_of_the_files_and_a_library_applies_them() {
+    let mut appending = 0;
+    for (file, case) in cases() {
+        let Some(after) = case.get("after") else { continue };
+        let place = format!("{file}: {}", case["name"]);
+        let plain = written(&case, false);
+        assert_eq!(plain, case["patch"], "{place}");
+        let mut document = case["before"].clone();
+        let patch: json_patch::Patch = serde_json::from_value(plain.clone()).expect("operations");
+        json_patch::patch(&mut document, &patch).unwrap_or_else(|error| panic!("{place}: {error}"));
+        assert_eq!(document, *after, "{place}");
+        let expected = case.get("appending_patch").inspect(|_| appending += 1).unwrap_or(&plain);
+        assert_eq!(written(&case, true), *expected, "{place}");
+    }
+    assert!(appending > 3, "no case shows text that grows by its tail");
+}
+
+/// What the ops of a case become.
+fn written(case: &Value, appends: bool) -> Value {
+    let ops: Vec<_> = case["ops"].as_array().expect("a list of ops").iter().map(Value::to_string).collect();
+    let mut out = b"[".to_vec();
+    let document = || Some(case["after"].to_string().into_bytes());
+    windlass_protocol::json_patch::write(&mut out, ops.join(",").as_bytes(), appends, document).expect("a patch");
+    out.push(b']');
+    serde_json::from_slice(&out).unwrap_or_else(|error| json!(error.to_string()))
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use windlass_engine::{ConnectionId, Input, JobReport, Output, Scratch, Session, Time, token_hash};
 use windlass_jobs::JobHandle;
-use windlass_protocol::{ClientId, Close, CloseCode, DecodeError, Epoch, Hello, JobId, Secret, SessionId};
+use windlass_protocol::{ClientId, Close, CloseCode, Epoch, Hello, JobId, Secret, SessionId};
 
 use crate::callback::{Reporter, refused};
 use crate::hub::Hub;
@@ -437,20 +437,11 @@ impl<S: State> Core<S> {
             Err(error) => {
                 tracing::debug!(%error, "bad message");
                 if let Some(outlet) = self.outlet(connection) {
-                    outlet.close(blame(&error));
+                    outlet.close(Close::from(&error));
                 }
             }
         }
     }
-}
-
-/// The close for bytes that are no message.
-pub(crate) fn blame(error: &DecodeError) -> Close {
-    let seq = match error {
-        DecodeError::NameTooLong { seq } => Some(*seq),
-        _ => None,
-    };
-    Close { seq, ..Close::new(CloseCode::BadMessage) }
 }
 
 /// Brings a job's reports to its session, as long as there is one.

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect};
 
-use crate::cell::{Cell, blame};
+use crate::cell::Cell;
 use crate::hub::Hub;
 use crate::outlet::Outlet;
 use crate::program::State;
@@ -301,7 +301,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 Err(close) => self.outlet.close(close),
             },
             Ok(_) => self.outlet.close(CloseCode::BadMessage.into()),
-            Err(error) => self.outlet.close(blame(&error)),
+            Err(error) => self.outlet.close(Close::from(&error)),
         }
     }
 

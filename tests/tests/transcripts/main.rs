@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod counter;
+mod messages;
 mod page;
 mod server;
 mod specification;

@@ -65,8 +65,15 @@ impl Server {
         match (ClientMessage::decode(&text), self.homes.get(&connection)) {
             (Ok(message), Some(&home)) => self.turn(home, Input::Message { connection, message }),
             (Ok(ClientMessage::Hello(hello)), None) => self.hello(connection, hello),
-            _ => self.said.entry(connection).or_default().push_back(closed(CloseCode::BadMessage.into())),
+            (Ok(_), None) => self.close(connection, CloseCode::BadMessage.into()),
+            (Err(error), _) => self.close(connection, Close::from(&error)),
         }
+    }
+
+    /// What a server does that hears what is no message, or a message before hello.
+    fn close(&mut self, connection: ConnectionId, close: Close) {
+        self.lose(connection);
+        self.said.entry(connection).or_default().push_back(closed(close));
     }
 
     /// The next thing that a connection was told.
