@@ -58,8 +58,9 @@ class Run {
       world.socket.lose(step.close.code, step.close.reason);
     } else if (step.call) {
       const [, action, payload] = step.call;
+      const { secret } = step;
       const index = this.#outcomes.push("pending") - 1;
-      this.#app.action(action, payload).then(
+      this.#app.action(action, payload, { secret }).then(
         () => (this.#outcomes[index] = "applied"),
         (error) => (this.#outcomes[index] = error.code),
       );
@@ -67,13 +68,15 @@ class Run {
       assert.equal(this.#outcomes[step.outcome[0] - 1], step.outcome[1], at);
     } else if (step.page === "reloaded") {
       this.#app = await world.reload({ keepDocument: false });
+    } else if (step.wait) {
+      world.clock.advance(step.wait);
     } else if (step.nothing) {
       world.clock.advance(step.nothing);
       assert.equal(world.sockets.length, this.#taken, at);
       assert.deepEqual(this.unread(), [], at);
     } else {
-      // These two are the server's own business: what the client sees of them follows.
-      assert.ok(step.sessions || step.other_page, `unknown step ${at}`);
+      // These are the server's own business: what the client sees of them follows.
+      assert.ok(step.sessions || step.other_page || step.drain, `unknown step ${at}`);
     }
     await settled();
   }

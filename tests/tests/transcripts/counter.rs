@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use serde_json::value::RawValue;
-use windlass_engine::{App, Fault, Mode, Turn};
+use windlass_engine::{App, Audience, Class, Fault, Mode, Turn};
+use windlass_protocol::frame::event_body;
 use windlass_sync::{Error, Shadow};
 
 /// The app; it has no settings.
@@ -21,6 +23,10 @@ pub(crate) struct State {
 pub(crate) enum Action {
     Add,
     Say,
+    Keep,
+    Double,
+    Fail,
+    Tell,
 }
 
 impl App for Counter {
@@ -35,6 +41,10 @@ impl App for Counter {
         match name {
             "add" => Some((Action::Add, Mode::Atomic)),
             "say" => Some((Action::Say, Mode::Atomic)),
+            "keep" => Some((Action::Keep, Mode::InPlace)),
+            "double" => Some((Action::Double, Mode::Query)),
+            "fail" => Some((Action::Fail, Mode::Atomic)),
+            "tell" => Some((Action::Tell, Mode::Atomic)),
             _ => None,
         }
     }
@@ -47,11 +57,20 @@ impl App for Counter {
         &self,
         action: Action,
         state: &mut State,
-        _: &mut Turn<Self>,
+        turn: &mut Turn<Self>,
         payload: &RawValue,
     ) -> Result<Option<String>, Fault> {
         match action {
-            Action::Add => state.count += read::<i64>(payload)?,
+            Action::Add | Action::Keep => state.count += read::<i64>(payload)?,
+            Action::Double => return Ok(Some((read::<i64>(payload)? * 2).to_string())),
+            Action::Fail => {
+                state.count = 0;
+                return Err(Fault::failed("own", read::<String>(payload)?));
+            }
+            Action::Tell => {
+                let body = json!({"name": "told", "value": read::<String>(payload)?});
+                turn.event(Audience::Session, Class::Must, event_body("emit", &body).expect("JSON serialises"));
+            }
             Action::Say => state.text = Some(read(payload)?),
         }
         Ok(None)

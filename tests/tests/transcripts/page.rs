@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_engine::ConnectionId;
+use windlass_protocol::Dialect;
 
 use crate::server::{Said, Server};
 use crate::transcript::{OtherPage, Socket, Step};
 
 pub(crate) struct Page {
     pub(crate) server: Server,
+    dialect: Dialect,
     socket: Option<ConnectionId>,
     other: Option<Other>,
     /// The values of placeholders.
@@ -32,9 +34,10 @@ struct Other {
 }
 
 impl Page {
-    pub(crate) fn new(server: Server) -> Self {
+    pub(crate) fn new(server: Server, dialect: Dialect) -> Self {
         Self {
             server,
+            dialect,
             socket: None,
             other: None,
             bound: BTreeMap::new(),
@@ -46,7 +49,7 @@ impl Page {
 
     /// Takes one step, or says why it cannot be.
     pub(crate) fn take(&mut self, step: &Step) -> Result<(), String> {
-        let reads = matches!(step, Step::Server { .. } | Step::Close { .. });
+        let reads = matches!(step, Step::Server { unasked: false, .. } | Step::Close { unasked: false, .. });
         // What happens inside the page happens whenever it does.
         let inside = matches!(step, Step::Call { .. } | Step::Outcome { .. });
         if !reads && !inside {
@@ -62,12 +65,19 @@ impl Page {
                 }
             }
             Step::Client { client } => self.say(client)?,
+            // What no server does in this conversation by itself, it does to try the client.
+            Step::Server { unasked: true, .. } => self.messages += 1,
+            Step::Close { unasked: true, .. } => {
+                let socket = self.socket.take().ok_or("no socket is open")?;
+                self.server.lose(socket);
+            }
             Step::Server { server, .. } => self.expect(server)?,
-            Step::Close { close } => self.expect_close(close.code, &close.reason)?,
+            Step::Close { close, .. } => self.expect_close(close.code, &close.reason)?,
             Step::Call { .. } | Step::Outcome { .. } => {}
             Step::Sessions { .. } => self.server.restart(),
             Step::OtherPage { other_page } => self.let_other_page_in(*other_page)?,
-            Step::Nothing { nothing } => self.server.wait(Duration::from_millis(*nothing)),
+            Step::Nothing { nothing: ms } | Step::Wait { wait: ms } => self.server.wait(Duration::from_millis(*ms)),
+            Step::Drain { drain } => self.server.drain(Duration::from_millis(*drain)),
         }
         Ok(())
     }
@@ -83,8 +93,10 @@ impl Page {
         let message = self.fill(message)?;
         if message[0] == "h" {
             self.hello = message[1].clone();
+        } else if message["type"] == "hello" {
+            self.hello = message.clone();
         }
-        self.server.hear(socket, &message);
+        self.server.hear(socket, self.dialect, &message);
         self.answer_as_other_page();
         Ok(())
     }
@@ -95,7 +107,7 @@ impl Page {
         if !self.meets(expected, actual) {
             return Err(but(said.as_ref()));
         }
-        if let Some(token) = actual[1].get("token") {
+        if let Some(token) = actual.get("token").or_else(|| actual.get(1)?.get("token")) {
             self.token = token.clone();
         }
         self.messages += 1;
@@ -127,7 +139,7 @@ impl Page {
         let other = self.server.open();
         let hello =
             json!({ "token": self.token, "client": self.hello["client"], "instance": OTHER_INSTANCE, "seq": 1 });
-        self.server.hear(other, &json!(["h", hello]));
+        self.server.hear(other, Dialect::Compact, &json!(["h", hello]));
         if part == OtherPage::Holds {
             self.other = Some(Other { socket: other, n: json!(0) });
             return Ok(());
@@ -146,7 +158,7 @@ impl Page {
         while let Some(said) = self.server.next(other.socket) {
             match said {
                 Said::Message(message) if message == json!(["q"]) => {
-                    self.server.hear(other.socket, &json!(["k", other.n]));
+                    self.server.hear(other.socket, Dialect::Compact, &json!(["k", other.n]));
                 }
                 Said::Message(message) if message[0] == "s" || message[0] == "d" => other.n = message[1].clone(),
                 _ => {}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use windlass_engine::{ConnectionId, Input, Output, Scratch, Session, SessionOptions, Time};
 use windlass_protocol::limits::MESSAGE_BYTES_MAX;
-use windlass_protocol::{ClientMessage, Close, CloseCode, Epoch, Hello, Secret, SessionId, Token};
+use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect, Epoch, Hello, Secret, SessionId, Token};
 
 use crate::counter::{Counter, State};
 
@@ -60,9 +60,9 @@ impl Server {
     }
 
     /// Takes one message from a connection.
-    pub(crate) fn hear(&mut self, connection: ConnectionId, message: &Value) {
+    pub(crate) fn hear(&mut self, connection: ConnectionId, dialect: Dialect, message: &Value) {
         let text = message.to_string();
-        match (ClientMessage::decode(&text), self.homes.get(&connection)) {
+        match (dialect.decode(&text), self.homes.get(&connection)) {
             (Ok(message), Some(&home)) => self.turn(home, Input::Message { connection, message }),
             (Ok(ClientMessage::Hello(hello)), None) => self.hello(connection, hello),
             (Ok(_), None) => self.close(connection, CloseCode::BadMessage.into()),
@@ -104,6 +104,12 @@ impl Server {
         self.homes.clear();
         self.starts += 1;
         self.loads = 0;
+    }
+
+    /// From now on what must be saved waits for another start.
+    pub(crate) fn drain(&mut self, retry_after: Duration) {
+        let all: Vec<_> = self.sessions.keys().copied().collect();
+        all.into_iter().for_each(|id| self.turn(id, Input::Drain(retry_after)));
     }
 
     /// Every session counts on by itself.

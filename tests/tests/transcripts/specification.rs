@@ -62,13 +62,13 @@ fn no_fenced_block_is_left_out() {
 
 /// Leads a session whose lines are marked `>` for the page and `<` for the server.
 fn lead(session: &str) -> Result<usize, String> {
-    let mut page = Page::new(Server::new(State::default()));
+    let mut page = Page::new(Server::new(State::default()), Dialect::Compact);
     page.take(&Step::Socket { socket: Socket::Open })?;
     for line in session.lines() {
         let message = |text: &str| serde_json::from_str(text).map_err(|error| format!("{line}: {error}"));
         let taken = match line.split_at_checked(2) {
             Some(("> ", text)) => page.take(&Step::Client { client: message(text)? }),
-            Some(("< ", text)) => page.take(&Step::Server { server: message(text)?, lost: false }),
+            Some(("< ", text)) => page.take(&Step::Server { server: message(text)?, lost: false, unasked: false }),
             Some(("  ", AWAY)) => page.take(&Step::Socket { socket: Socket::Lost }).and_then(|()| {
                 page.server.count_on(COUNTED_MEANWHILE);
                 page.take(&Step::Socket { socket: Socket::Open })

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use windlass_protocol::Dialect;
 
 use crate::counter::State;
 use crate::page::Page;
@@ -13,6 +14,8 @@ pub(crate) struct Transcript {
     #[expect(dead_code, reason = "for those who read the file; reading it checks that it is there")]
     name: String,
     app: App,
+    #[serde(default = "first_dialect")]
+    dialect: String,
     steps: Vec<Value>,
 }
 
@@ -40,12 +43,18 @@ pub(crate) enum Step {
         server: Value,
         #[serde(default)]
         lost: bool,
+        #[serde(default)]
+        unasked: bool,
     },
     Close {
         close: Close,
+        #[serde(default)]
+        unasked: bool,
     },
     Call {
         call: (CallKind, String, Value),
+        #[serde(default)]
+        secret: bool,
     },
     Outcome {
         outcome: (usize, String),
@@ -62,6 +71,16 @@ pub(crate) enum Step {
     Nothing {
         nothing: u64,
     },
+    Wait {
+        wait: u64,
+    },
+    Drain {
+        drain: u64,
+    },
+}
+
+fn first_dialect() -> String {
+    Dialect::Compact.subprotocol().to_owned()
 }
 
 #[derive(Deserialize)]
@@ -113,7 +132,8 @@ impl Transcript {
         let initial = match self.app {
             App::Counter => State { count: 0, text: Some(String::new()) },
         };
-        let mut page = Page::new(Server::new(initial));
+        let dialect = Dialect::of_subprotocol(&self.dialect).ok_or("there is no such dialect")?;
+        let mut page = Page::new(Server::new(initial), dialect);
         for (at, raw) in self.steps.iter().enumerate() {
             let why = |why| format!("step {} {raw}: {why}", at + 1);
             let step = Step::deserialize(raw).map_err(|_| why("a step of no known kind".into()))?;
@@ -137,8 +157,11 @@ fn play(steps: &str) -> Result<usize, String> {
 #[test]
 fn every_step_of_the_format_is_one_of_these() {
     let format = std::fs::read_to_string(crate::top().join("conformance/transcripts/README.md")).unwrap();
-    let steps: Vec<_> =
-        format.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |")).map(|(step, _)| step).collect();
+    let steps: Vec<_> = format
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `").filter(|step| step.starts_with('{'))?.split_once("` |"))
+        .map(|(step, _)| step)
+        .collect();
     assert!(steps.len() > 10, "the format is described in another way: {steps:?}");
     let words = [
         ("message", "[]"),
@@ -202,6 +225,7 @@ fn a_step_of_no_known_kind_is_found() {
         r#"{"client": ["k", 1], "lost": true}"#,
         r#"{"call": ["wish", "add", 1]}"#,
         r#"{"close": {"code": 4409}}"#,
+        r#"{"wait": "long"}"#,
         "7",
     ];
     for step in planted {
