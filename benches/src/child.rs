@@ -1,14 +1,17 @@
 //! A server that is measured: a child process of this binary, alone on one core.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use crate::{Result, counter, machine};
+use tokio::sync::mpsc;
+
+use crate::{Result, broadcast, cell, counter, idle, machine, slow};
 
 /// A server that accepts on loopback; ended when dropped.
 pub(crate) struct Server {
     process: Child,
+    orders: ChildStdin,
     /// `127.0.0.1:port`.
     pub(crate) address: String,
 }
@@ -19,18 +22,29 @@ impl Server {
     pub(crate) fn start(role: &str, core: usize) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .args(["serve", role, &core.to_string()])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
+        let orders = process.stdin.take().expect("the input is piped");
         let output = BufReader::new(process.stdout.take().expect("the output is piped"));
         let address = output.lines().map_while(std::result::Result::ok).find_map(|line| {
             let (_, url) = line.split_once("listening on http://")?;
             Some(url.trim_end_matches('/').to_owned())
         });
         match address {
-            Some(address) => Ok(Self { process, address }),
+            Some(address) => Ok(Self { process, orders, address }),
             None => Err(format!("the {role} server ended with {} before it listened", process.wait()?).into()),
         }
+    }
+
+    /// Tells it to do once what its role does on order.
+    pub(crate) fn order(&mut self) -> Result<()> {
+        Ok(self.orders.write_all(b"\n")?)
+    }
+
+    /// Bytes of its memory that are resident.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        Ok(machine::resident(self.process.id())?)
     }
 
     /// The CPU time that it has used so far.
@@ -55,7 +69,29 @@ pub(crate) fn serve(role: &str, core: &str) -> Result<()> {
         match role {
             "counter-windlass" => counter::windlass_server::serve().await,
             "counter-echo" => counter::echo_server::serve().await,
+            "cell-echo" => cell::echo_server::serve().await,
+            "cell-sync-vec" => cell::windlass_server::sync_vec().await,
+            "cell-tracked" => cell::windlass_server::tracked().await,
+            "cell-plain" => cell::windlass_server::plain().await,
+            "cell-plain-in-place" => cell::windlass_server::plain_in_place().await,
+            "broadcast-windlass" => broadcast::serve_windlass().await,
+            "broadcast-bare" => broadcast::serve_bare().await,
+            "idle" => idle::serve().await,
+            "slow" => slow::serve().await,
             _ => Err(format!("no server has the role {role}").into()),
         }
     })
+}
+
+/// What the parent orders, one item an order; ends with the parent.
+pub(crate) fn orders() -> mpsc::Receiver<()> {
+    let (orders, received) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lines() {
+            if orders.blocking_send(()).is_err() {
+                return;
+            }
+        }
+    });
+    received
 }

@@ -54,6 +54,26 @@ pub(crate) fn thread_cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// Bytes of a process's memory that are resident.
+pub(crate) fn resident(process: u32) -> io::Result<u64> {
+    let pages = std::fs::read_to_string(format!("/proc/{process}/statm"))?;
+    let pages: u64 = pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+    // SAFETY: it takes a number and gives one.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Ok(pages * u64::try_from(size).map_err(io::Error::other)?)
+}
+
+/// Lets this process, and those that it starts from now on, open as many files as the system allows it.
+pub(crate) fn raise_open_files() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is ours to write.
+    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the limit is ours to read.
+    checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
+    Ok(limit.rlim_cur)
+}
+
 fn checked(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -70,6 +90,14 @@ mod tests {
             sum = std::hint::black_box(sum + 1);
         }
         assert!(sum > 0);
+    }
+
+    #[test]
+    fn memory_that_is_written_is_resident() {
+        let before = resident(std::process::id()).unwrap();
+        let written = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let after = resident(std::process::id()).unwrap();
+        assert!(after - before > 60 << 20, "{before} {after} {}", written.len());
     }
 
     #[test]

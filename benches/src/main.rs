@@ -7,11 +7,16 @@
 use std::process::ExitCode;
 
 mod allocations;
+mod broadcast;
+mod cell;
 mod child;
 mod counter;
+mod idle;
 mod machine;
 mod pairs;
+mod peer;
 mod report;
+mod slow;
 mod sync;
 
 use report::Report;
@@ -24,10 +29,14 @@ fn main() -> ExitCode {
     let outcome = match arguments[..] {
         ["counter"] => counter::run(),
         ["sync"] => sync::run(),
+        ["cell"] => cell::run(),
+        ["idle"] => idle::run(),
+        ["broadcast-own"] => broadcast::run(),
+        ["slow"] => slow::run(),
         // What `child::Server` starts: not for people.
         ["serve", role, core] => child::serve(role, core).map(|()| Report::default()),
         _ => {
-            eprintln!("benches: counter, sync");
+            eprintln!("benches: counter, cell, sync, idle, broadcast-own, slow");
             return ExitCode::from(2);
         }
     };

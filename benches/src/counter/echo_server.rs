@@ -5,8 +5,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::accept_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::socket_options;
 use crate::Result;
+use crate::peer::socket_options;
 
 pub(crate) async fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;

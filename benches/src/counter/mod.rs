@@ -7,10 +7,9 @@
 
 use std::time::Duration;
 
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-
 use crate::child::Server;
 use crate::pairs::{PAIRS, Spread, ours_first, quantile};
+use crate::peer::Dialect;
 use crate::report::Report;
 use crate::{Result, machine};
 
@@ -18,7 +17,7 @@ pub(crate) mod echo_server;
 mod load;
 pub(crate) mod windlass_server;
 
-use load::{Dialect, Load, Slice};
+use load::{Load, Slice};
 
 /// How many sessions keep the servers busy.
 const SESSIONS: usize = 64;
@@ -99,9 +98,4 @@ async fn measure(server: &Server, load: &mut Load) -> Result<Measured> {
     // The slice ends when every answer is there, so that turns and CPU time are of the same work.
     let slice = load.run(SLICE).await?;
     Ok(Measured { slice, cpu: server.cpu_time()?.saturating_sub(before) })
-}
-
-/// The options of both servers and of the generator.
-fn socket_options() -> WebSocketConfig {
-    WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0)
 }

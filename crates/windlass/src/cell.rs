@@ -267,6 +267,8 @@ impl<S: State> Cell<S> {
         if std::mem::take(&mut core.greeted) {
             // Before the welcome leaves, so that whoever holds its token is known.
             *lock(&self.tokens) = core.session.tokens().collect();
+            // Most sessions find their messages in the connection's hands from now on, and use no inbox.
+            lock(&self.inbox).shrink();
         }
         self.carry_out(core);
         let deadline = core.session.deadline().map_or(u64::MAX, micros);

@@ -373,8 +373,8 @@ fn fragment(frame: &Bytes, sent: &mut usize) -> Message {
     Message::Frame(Frame::message(piece, OpCode::Data(kind), last))
 }
 
-/// Idle connections keep it; tungstenite fills it eagerly.
-const READ_BUFFER: usize = 1024;
+/// Room for the actions that a person makes; an idle connection keeps it, and tungstenite grows it for longer ones.
+const READ_BUFFER: usize = 512;
 /// A fragment and its header, over and over, never a whole snapshot: the buffer never shrinks.
 const FRAGMENT: usize = 4096;
 /// Fragments are flushed one by one, and a ping and a close fit beside one.

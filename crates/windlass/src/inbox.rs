@@ -106,6 +106,12 @@ impl<S: State> Inbox<S> {
         }
     }
 
+    /// Gives back the room that nothing waits in.
+    pub(crate) fn shrink(&mut self) {
+        self.queue.shrink_to_fit();
+        self.outlets.shrink_to_fit();
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
