@@ -52,6 +52,8 @@ impl<A: App> Session<A> {
             };
             self.clients.remove(at);
         }
+        // Nearly every session has one client, and a list that grows by itself begins with room for four.
+        self.clients.reserve_exact(1);
         self.clients.push(Client::new(hello.client, secret, now));
         self.attach(self.clients.len() - 1, connection, hello, Some(secret));
     }

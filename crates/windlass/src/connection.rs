@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -34,8 +34,11 @@ pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded
     // Nearly always a bare TCP stream, which is then worked on without the layers that carried it here.
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => {
-            let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-            let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
+            // Copied, and what hyper read into is dropped here: it would stay as long as the connection.
+            let Parts { io, read_buf, .. } = parts;
+            let read = read_buf.to_vec();
+            drop(read_buf);
+            let socket = WebSocketStream::from_partially_read(io.into_inner(), read, Role::Server, config).await;
             live(hub, dialect, socket).await;
         }
         Err(upgraded) => {
