@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
+use windlass_protocol::Set;
+use windlass_protocol::frame::outcome_body;
 use windlass_sync::Shadow;
 
-use crate::Turn;
+use crate::{Hook, Turn};
 
 /// An app as the engine sees it: a state, a view of it, and functions that change it.
 ///
@@ -19,11 +21,23 @@ pub trait App: Sized + 'static {
     type Update: Send;
     /// What a job runs; opaque here.
     type Work: Send;
+    /// What an asynchronous action runs; opaque here.
+    type Task: Send;
     /// Something for another session; opaque here, delivered after commit.
     type Post: Send;
 
     /// The action of that name, with what may be done to run it.
     fn action(&self, name: &str) -> Option<(Self::Action, Mode)>;
+
+    /// What a page has to know of some actions, as a JSON object by their names. See `actions` of the welcome.
+    fn declared(&self) -> Option<&RawValue> {
+        None
+    }
+
+    /// Whether an action is refused as `stale` when its page had not seen all that it had been told.
+    fn only_if_seen(&self, _action: Self::Action) -> bool {
+        false
+    }
 
     /// A copy of the state to go back to.
     fn copy(&self, state: &Self::State) -> Self::State;
@@ -40,6 +54,29 @@ pub trait App: Sized + 'static {
         turn: &mut Turn<Self>,
         payload: &RawValue,
     ) -> Result<Option<String>, Fault>;
+
+    /// Writes into a declared field.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`]: nothing of the turn is kept.
+    fn set(&self, set: &Set<'_>, _state: &mut Self::State, _turn: &mut Turn<Self>) -> Result<(), Fault> {
+        Err(Fault::refused("unknown_field", format!("no page may write to \"{set}\"")))
+    }
+
+    /// Whether the app wants to hear of something.
+    fn listens(&self, _hook: &Hook<'_>) -> bool {
+        false
+    }
+
+    /// Hears of something, in a turn of its own.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`]: nothing of the turn is kept; it is handed out as [`Output::Fault`](crate::Output::Fault).
+    fn hear(&self, _hook: &Hook<'_>, _state: &mut Self::State, _turn: &mut Turn<Self>) -> Result<(), Fault> {
+        Ok(())
+    }
 
     /// Applies an update.
     ///
@@ -76,6 +113,8 @@ pub enum Mode {
     InPlace,
     /// Read only: no copy, and no walk afterwards.
     Query,
+    /// It changes nothing itself and is answered later, by [`Input::Settle`](crate::Input::Settle).
+    Async,
 }
 
 /// Why an action or update did not happen.
@@ -87,18 +126,25 @@ pub struct Fault {
     pub code: Cow<'static, str>,
     /// The text that the page gets.
     pub text: String,
+    /// What only the app's own hook hears, when that is more.
+    pub detail: Option<String>,
 }
 
 impl Fault {
     /// An action that never ran.
     #[must_use]
     pub fn refused(code: &'static str, text: impl Into<String>) -> Self {
-        Self { refused: true, code: code.into(), text: text.into() }
+        Self { refused: true, code: code.into(), text: text.into(), detail: None }
     }
 
     /// A handler that failed.
     #[must_use]
     pub fn failed(code: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
-        Self { refused: false, code: code.into(), text: text.into() }
+        Self { refused: false, code: code.into(), text: text.into(), detail: None }
+    }
+
+    /// The body of the outcome that says so.
+    pub(crate) fn outcome(&self) -> String {
+        outcome_body(if self.refused { "refused" } else { "failed" }, &self.code, &self.text)
     }
 }

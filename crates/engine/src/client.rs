@@ -1,16 +1,15 @@
 //! What a session owes one client: its sequence, its outcomes, its events, its numbered stream.
 
 use std::collections::VecDeque;
-use std::hash::Hasher as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use siphasher::sip::SipHasher13;
-use windlass_protocol::frame::Extras;
-use windlass_protocol::limits::{OUTCOME_BYTES_MAX, OUTCOMES_MAX, WINDOW_BYTES};
-use windlass_protocol::{ClientId, Dialect, FrameNumber, Secret, Seq};
+use windlass_protocol::limits::WINDOW_BYTES;
+use windlass_protocol::{ClientId, Dialect, Epoch, FrameNumber, Hello, Secret, Seq};
 
 use crate::Time;
+use crate::actions::Actions;
 use crate::event::EventQueue;
 
 /// A socket, as the driver names it. Never used again after it was lost.
@@ -21,7 +20,7 @@ pub struct ConnectionId(pub u64);
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) id: ClientId,
-    token: [u8; 32],
+    pub(crate) tokens: Tokens,
     pub(crate) connection: Option<Attachment>,
     pub(crate) contender: Option<Contender>,
     pub(crate) actions: Actions,
@@ -29,6 +28,8 @@ pub(crate) struct Client {
     pub(crate) stream: Stream,
     /// Since when no socket is attached.
     pub(crate) detached_at: Time,
+    /// Whose session it is has changed: its token is void once it has another one.
+    pub(crate) is_changed: bool,
 }
 
 /// The socket that a client has now.
@@ -45,11 +46,23 @@ pub(crate) struct Attachment {
     pub(crate) asked: bool,
     /// It was asked to acknowledge, because many outcomes are stored.
     pub(crate) asked_for_outcomes: bool,
+    /// Actions up to this one may have been applied in an earlier epoch, which a crash undid.
+    pub(crate) replayed_to: Seq,
 }
 
 impl Attachment {
-    pub(crate) fn new(id: ConnectionId, instance: String) -> Self {
-        Self { id, instance, ready: true, held_from: None, full_since: None, asked: false, asked_for_outcomes: false }
+    pub(crate) fn new(id: ConnectionId, hello: &Hello, epoch: Epoch) -> Self {
+        let (sent_in, sent) = hello.sent;
+        Self {
+            id,
+            instance: hello.instance.clone(),
+            ready: true,
+            held_from: None,
+            full_since: None,
+            asked: false,
+            asked_for_outcomes: false,
+            replayed_to: if sent_in > Epoch(0) && sent_in < epoch { sent } else { Seq(0) },
+        }
     }
 }
 
@@ -57,7 +70,7 @@ impl Attachment {
 #[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) connection: ConnectionId,
-    pub(crate) hello: windlass_protocol::Hello,
+    pub(crate) hello: Hello,
     pub(crate) deadline: Time,
 }
 
@@ -65,18 +78,15 @@ impl Client {
     pub(crate) fn new(id: ClientId, secret: Secret, now: Time) -> Self {
         Self {
             id,
-            token: token_hash(secret),
+            tokens: Tokens { current: token_hash(secret), offered: None, since: now },
             connection: None,
             contender: None,
             actions: Actions::default(),
             events: EventQueue::default(),
             stream: Stream::default(),
             detached_at: now,
+            is_changed: false,
         }
-    }
-
-    pub(crate) fn token(&self) -> [u8; 32] {
-        self.token
     }
 
     /// Whether something must reach the client besides ops.
@@ -95,144 +105,48 @@ impl Client {
     }
 }
 
+/// The secrets by which a client may come back, as [`token_hash`]es.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    current: [u8; 32],
+    /// One that the client was given and has not used: both count until it does.
+    offered: Option<[u8; 32]>,
+    /// Since when the current one counts.
+    since: Time,
+}
+
+impl Tokens {
+    pub(crate) fn all(&self) -> impl Iterator<Item = [u8; 32]> {
+        std::iter::once(self.current).chain(self.offered)
+    }
+
+    /// The client has come with this one: an earlier one is void.
+    pub(crate) fn used(&mut self, used: [u8; 32], now: Time) {
+        if self.offered == Some(used) {
+            *self = Self { current: used, offered: None, since: now };
+        }
+    }
+
+    /// Whether it is time for another one.
+    pub(crate) fn are_old(&self, now: Time) -> bool {
+        now.since(self.since) >= TOKEN_EVERY
+    }
+
+    /// The client is given another one.
+    pub(crate) fn offer(&mut self, secret: Secret) {
+        self.offered = Some(token_hash(secret));
+    }
+
+    /// The client is given another one, and no earlier one counts.
+    pub(crate) fn replace(&mut self, secret: Secret, now: Time) {
+        *self = Self { current: token_hash(secret), offered: None, since: now };
+    }
+}
+
 /// What is kept of a token's secret.
 #[must_use]
 pub fn token_hash(secret: Secret) -> [u8; 32] {
     Sha256::digest(secret.0).into()
-}
-
-/// The actions of a client that were consumed, and how they ended.
-#[derive(Debug, Default)]
-pub(crate) struct Actions {
-    /// The highest seq consumed.
-    pub(crate) last: Seq,
-    /// The ack that the last frame carried.
-    told: Seq,
-    /// Hashes of the contents of the last few, the newest for `last`.
-    contents: VecDeque<u64>,
-    /// Outcomes other than the plain "applied with null", oldest first.
-    outcomes: VecDeque<Outcome>,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Outcome {
-    seq: Seq,
-    body: Box<str>,
-    /// The frame that carried it.
-    sent_in: Option<FrameNumber>,
-}
-
-/// What to do with a seq that came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// The next one.
-    Next,
-    /// It was consumed with this content.
-    Again,
-    /// It was consumed with another content.
-    Reused,
-    /// One is missing before it.
-    Gap,
-}
-
-impl Actions {
-    pub(crate) fn arrival(&self, seq: Seq, content: Option<u64>) -> Arrival {
-        if seq > self.last {
-            return if seq == self.last.next() { Arrival::Next } else { Arrival::Gap };
-        }
-        // Older than what is remembered: it was answered and acknowledged long ago.
-        let known = (self.last.0 - seq.0) as usize;
-        let stored = self.contents.len().checked_sub(1 + known).map(|at| self.contents[at]);
-        match (stored, content) {
-            (Some(stored), Some(content)) if stored != content => Arrival::Reused,
-            _ => Arrival::Again,
-        }
-    }
-
-    /// Consumes the next seq.
-    pub(crate) fn consume(&mut self, content: u64) {
-        self.last = self.last.next();
-        if self.contents.len() == OUTCOMES_MAX {
-            self.contents.pop_front();
-        }
-        self.contents.push_back(content);
-    }
-
-    /// Stores an outcome that is not the plain one.
-    pub(crate) fn store(&mut self, seq: Seq, body: String) {
-        self.bytes += body.len();
-        self.outcomes.push_back(Outcome { seq, body: body.into(), sent_in: None });
-    }
-
-    /// Makes every outcome from `first` on this one: the turn that held them was taken back.
-    pub(crate) fn replace_from(&mut self, first: Seq, body: &str) {
-        while self.outcomes.back().is_some_and(|outcome| outcome.seq >= first) {
-            let outcome = self.outcomes.pop_back().expect("there is a last one");
-            self.bytes -= outcome.body.len();
-        }
-        for seq in first.0..=self.last.0 {
-            self.store(Seq(seq), body.to_owned());
-        }
-    }
-
-    /// Answers a seq again in the next frame; one that is not stored was plainly applied.
-    pub(crate) fn answer_again(&mut self, seq: Seq) {
-        match self.outcomes.iter_mut().find(|outcome| outcome.seq == seq) {
-            Some(outcome) => outcome.sent_in = None,
-            None => self.told = Seq(self.told.0.min(seq.0 - 1)),
-        }
-    }
-
-    /// Whether the client should acknowledge soon: half of what may be stored is.
-    pub(crate) fn is_half_full(&self) -> bool {
-        self.outcomes.len() >= OUTCOMES_MAX / 2 || self.bytes >= OUTCOME_BYTES_MAX / 2
-    }
-
-    /// Whether no more may be consumed before the client acknowledges.
-    pub(crate) fn is_full(&self) -> bool {
-        self.outcomes.len() >= OUTCOMES_MAX || self.bytes >= OUTCOME_BYTES_MAX
-    }
-
-    fn owes(&self) -> bool {
-        self.told < self.last || self.outcomes.iter().any(|outcome| outcome.sent_in.is_none())
-    }
-
-    /// Writes what no frame has carried into frame `n`, whose header carries [`Actions::last`].
-    pub(crate) fn write_unsent(&mut self, n: FrameNumber, extras: &mut Extras<'_>) {
-        self.told = self.last;
-        for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.sent_in.is_none()) {
-            outcome.sent_in = Some(n);
-            extras.outcome(outcome.seq, &outcome.body);
-        }
-    }
-
-    fn acknowledge(&mut self, n: FrameNumber) {
-        while self.outcomes.front().is_some_and(|outcome| outcome.sent_in.is_some_and(|sent_in| sent_in <= n)) {
-            let outcome = self.outcomes.pop_front().expect("there is a front");
-            self.bytes -= outcome.body.len();
-        }
-    }
-
-    fn rewind(&mut self, unanswered: Seq) {
-        // What comes before the first unanswered seq has been answered; the client said so.
-        while self.outcomes.front().is_some_and(|outcome| outcome.seq < unanswered) {
-            let outcome = self.outcomes.pop_front().expect("there is a front");
-            self.bytes -= outcome.body.len();
-        }
-        for outcome in &mut self.outcomes {
-            outcome.sent_in = None;
-        }
-    }
-}
-
-/// A hash of what an action says, to tell a re-send from a reuse of its number.
-pub(crate) fn content_hash(key: [u64; 2], name: &str, payload: &str) -> u64 {
-    let mut hash = SipHasher13::new_with_keys(key[0], key[1]);
-    hash.write(name.as_bytes());
-    hash.write_u8(0xff);
-    hash.write(payload.as_bytes());
-    hash.finish()
 }
 
 /// The numbered frames of a client, and those it has not acknowledged.
@@ -252,6 +166,8 @@ pub(crate) struct Stream {
     pub(crate) awaits_snapshot: bool,
     /// Ops that others were told while this client could take no frame, comma separated.
     pub(crate) pending: Vec<u8>,
+    /// The last frame that changed something of the view.
+    pub(crate) changed_in: FrameNumber,
 }
 
 #[derive(Debug)]
@@ -370,6 +286,9 @@ impl Client {
     }
 }
 
+/// How long a token counts before the client is offered another one; at most hourly, so that storage is seldom written.
+const TOKEN_EVERY: Duration = Duration::from_secs(60 * 60);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,24 +299,6 @@ mod tests {
 
     fn client() -> Client {
         Client::new(ClientId([0; 12]), Secret([0; 16]), Time::default())
-    }
-
-    /// [ACTION-3] [ACTION-4]
-    #[test]
-    fn a_seq_is_next_again_reused_or_a_gap() {
-        let mut actions = Actions::default();
-        assert_eq!(actions.arrival(Seq(1), Some(7)), Arrival::Next);
-        actions.consume(7);
-        assert_eq!(actions.arrival(Seq(1), Some(7)), Arrival::Again);
-        assert_eq!(actions.arrival(Seq(1), Some(8)), Arrival::Reused);
-        assert_eq!(actions.arrival(Seq(1), None), Arrival::Again);
-        assert_eq!(actions.arrival(Seq(3), Some(7)), Arrival::Gap);
-        for content in 0..100 {
-            actions.consume(content);
-        }
-        assert_eq!(actions.arrival(Seq(1), Some(9)), Arrival::Again);
-        assert_eq!(actions.arrival(Seq(100), Some(98)), Arrival::Again);
-        assert_eq!(actions.arrival(Seq(100), Some(0)), Arrival::Reused);
     }
 
     /// [WINDOW-1]

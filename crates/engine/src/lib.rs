@@ -8,23 +8,27 @@
 //! [`Session::flush`], then drain [`Session::outputs`]; call again at [`Session::deadline`].
 //! Many inputs and one flush are one *turn*: one walk of the view, at most one frame a client.
 
+mod actions;
 mod app;
 mod client;
 mod event;
 mod guard;
+mod hook;
 mod job;
 mod session;
 mod talk;
 mod telling;
 mod turn;
 
+pub use actions::Ticket;
 pub use app::{App, Fault, Mode};
 pub use client::{ConnectionId, token_hash};
 pub use event::{Audience, Class};
 pub use guard::guard;
+pub use hook::Hook;
 pub use job::{JobEntry, JobReport, JobStatus, Progress};
 pub use session::{Input, Output, Scratch, Session, SessionOptions};
-pub use turn::{Start, Turn};
+pub use turn::{Deferred, Start, Turn};
 
 use std::ops::Add;
 use std::time::Duration;

@@ -5,17 +5,18 @@
 //! What a turn staged (job starts, events, posts) leaves with the flush: if the view does not
 //! serialise then, the whole turn is taken back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use windlass_protocol::{ClientId, ClientMessage, Close, Epoch, Hello, JobId, Secret, Seq, SessionId};
+use windlass_protocol::{ClientId, ClientMessage, Close, CloseCode, Epoch, Hello, JobId, Secret, Seq, SessionId};
 use windlass_sync::{HashKey, Shadow};
 
 use crate::client::{Client, token_hash};
 use crate::guard::bury;
 use crate::job::JobTable;
-use crate::turn::Origin;
-use crate::{App, Audience, ConnectionId, Fault, JobReport, Mode, Start, Time, Turn, guard};
+use crate::turn::{Cause, Origin};
+use crate::{App, Audience, ConnectionId, Deferred, Fault, Hook, JobReport, Mode, Start, Ticket, Time, Turn, guard};
 
 /// What happens to a session.
 pub enum Input<'a, A: App> {
@@ -27,6 +28,14 @@ pub enum Input<'a, A: App> {
         hello: Box<Hello>,
         /// Fresh random bits.
         secret: Secret,
+    },
+    /// From now on the session is somebody's. That client may stay, and is given another token; all others that it
+    /// had while it was nobody's are let go.
+    Identify {
+        /// Whose it is.
+        identity: Arc<str>,
+        /// Who may stay.
+        client: ClientId,
     },
     /// A message on a connection that was welcomed.
     Message {
@@ -41,10 +50,16 @@ pub enum Input<'a, A: App> {
     Lost(ConnectionId),
     /// A change from outside.
     Update(A::Update),
+    /// A change that does not make the session worth keeping: what a fresh one begins with.
+    Begin(A::Update),
+    /// The end of an asynchronous action: its reply as JSON, if there is one, or why there is none.
+    Settle(Ticket, Result<Option<String>, Fault>),
     /// A job has something to say.
     Report(JobId, JobReport<A>),
     /// The deadline has come.
     Timer,
+    /// The session is about to go, since nobody came back.
+    Expire,
     /// The server is going down: what must be saved before it leaves is answered `draining`, for the given time.
     Drain(Duration),
 }
@@ -57,6 +72,8 @@ pub enum Output<A: App> {
     Close(ConnectionId, Close),
     /// Run a job.
     Start(Start<A>),
+    /// Run an asynchronous action.
+    Defer(Deferred<A>),
     /// Ask a job to end.
     Cancel(JobId),
     /// Deliver something to another session.
@@ -128,13 +145,27 @@ pub struct Session<A: App> {
     pub(crate) clients: Vec<Client>,
     /// The state may differ from the shadow.
     pub(crate) dirty: bool,
+    /// The walk of this flush found something in the view.
+    pub(crate) changed: bool,
     pub(crate) last_event: u64,
     pub(crate) next_job: u64,
     pub(crate) turns: u64,
     pub(crate) draining: Option<Duration>,
     pub(crate) used: bool,
+    pub(crate) identity: Option<Arc<str>>,
+    pub(crate) hold: Hold,
+    pub(crate) last_ticket: u64,
     pub(crate) batch: Batch<A>,
     pub(crate) outputs: Vec<Output<A>>,
+}
+
+/// Whether frames are kept back, so that several turns are shown as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    No,
+    /// From the next flush on.
+    Asked,
+    Until(Time),
 }
 
 /// What the turn that is under way has done so far.
@@ -148,6 +179,7 @@ pub(crate) struct Batch<A: App> {
     pub(crate) events: Vec<(Option<ClientId>, crate::Class, String)>,
     pub(crate) effects: Vec<Output<A>>,
     pub(crate) starts: Vec<Start<A>>,
+    pub(crate) deferred: Vec<Deferred<A>>,
 }
 
 impl<A: App> Batch<A> {
@@ -161,6 +193,7 @@ impl<A: App> Batch<A> {
         self.events.clear();
         self.effects.clear();
         self.starts.clear();
+        self.deferred.clear();
     }
 }
 
@@ -173,6 +206,7 @@ impl<A: App> Default for Batch<A> {
             events: Vec::new(),
             effects: Vec::new(),
             starts: Vec::new(),
+            deferred: Vec::new(),
         }
     }
 }
@@ -197,11 +231,15 @@ impl<A: App> Session<A> {
             jobs: JobTable::default(),
             clients: Vec::new(),
             dirty: true,
+            changed: false,
             last_event: 0,
             next_job: 1,
             turns: 0,
             draining: None,
             used: false,
+            identity: None,
+            hold: Hold::No,
+            last_ticket: 0,
             batch: Batch::default(),
             outputs: Vec::new(),
         }
@@ -228,12 +266,18 @@ impl<A: App> Session<A> {
     #[must_use]
     pub fn accepts(&self, client: ClientId, secret: Secret) -> bool {
         let hash = token_hash(secret);
-        self.tokens().any(|(known, token)| known == client && token == hash)
+        self.tokens().any(|known| known == (client, hash))
     }
 
-    /// Its clients, each with the [`token_hash`] of its secret: who may come back.
+    /// Its clients, each with the [`token_hash`]es of its secrets: who may come back.
     pub fn tokens(&self) -> impl Iterator<Item = (ClientId, [u8; 32])> {
-        self.clients.iter().map(|client| (client.id, client.token()))
+        self.clients.iter().flat_map(|client| client.tokens.all().map(|token| (client.id, token)))
+    }
+
+    /// Whom it belongs to, when that is known.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Arc<str>> {
+        self.identity.as_ref()
     }
 
     /// Whether an action, an update or a job has made it worth keeping.
@@ -251,6 +295,11 @@ impl<A: App> Session<A> {
     /// Jobs that have not ended.
     pub fn unfinished_jobs(&self) -> impl Iterator<Item = JobId> {
         self.jobs.all_unfinished()
+    }
+
+    /// Asynchronous actions that have not ended.
+    pub fn unsettled(&self) -> impl Iterator<Item = Ticket> {
+        self.clients.iter().flat_map(|client| client.actions.tickets())
     }
 
     /// What it asks for, in order.
@@ -274,28 +323,38 @@ impl<A: App> Session<A> {
     /// When [`Input::Timer`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        self.clients.iter().filter_map(Client::deadline).min()
+        let held = match self.hold {
+            Hold::Until(until) => Some(until),
+            Hold::No | Hold::Asked => None,
+        };
+        self.clients.iter().filter_map(Client::deadline).chain(held).min()
     }
 
     /// Takes one input.
     pub fn handle(&mut self, app: &A, input: Input<'_, A>, now: Time) {
         match input {
-            Input::Hello { connection, hello, secret } => self.hello(connection, *hello, secret, now),
+            Input::Hello { connection, hello, secret } => self.hello(app, connection, *hello, secret, now),
+            Input::Identify { identity, client } => self.identify(identity, client),
             Input::Message { connection, message } => self.message(app, connection, message),
             Input::Ready(connection) => {
                 if let Some(attachment) = self.attached_mut(connection).and_then(|client| client.connection.as_mut()) {
                     attachment.ready = true;
                 }
             }
-            Input::Lost(connection) => self.lost(connection, now),
+            Input::Lost(connection) => self.lost(app, connection, now),
             Input::Update(update) => {
-                let outcome =
-                    self.transact(app, Mode::Atomic, None, |app, state, turn| app.update(update, state, turn));
-                self.report_unkept(outcome);
+                self.used = true;
+                self.update(app, update);
             }
+            Input::Begin(update) => self.update(app, update),
+            Input::Settle(ticket, outcome) => self.settle(app, ticket, outcome),
             Input::Report(job, report) => self.report(app, job, report, now),
-            Input::Timer => self.timer(now),
-            Input::Drain(retry_after) => self.draining = Some(retry_after),
+            Input::Timer => self.timer(app, now),
+            Input::Expire => self.hear(app, &Hook::Expired, Cause::Other),
+            Input::Drain(retry_after) => {
+                self.draining = Some(retry_after);
+                self.hold = Hold::No;
+            }
         }
     }
 
@@ -308,7 +367,7 @@ impl<A: App> Session<A> {
         &mut self,
         app: &A,
         mode: Mode,
-        caller: Option<(ClientId, Seq)>,
+        cause: Cause,
         run: impl FnOnce(&A, &mut A::State, &mut Turn<A>) -> Result<T, Fault>,
     ) -> Result<T, Unkept> {
         if mode == Mode::InPlace
@@ -318,15 +377,16 @@ impl<A: App> Session<A> {
         }
         let copy = match mode {
             Mode::Atomic => Some(guard(|| app.copy(&self.state)).map_err(|panic| Unkept::Fault(app.panicked(panic)))?),
-            Mode::InPlace | Mode::Query => None,
+            Mode::InPlace | Mode::Query | Mode::Async => None,
         };
         self.turns += 1;
-        let origin = Origin { session: self.options.id, epoch: self.options.epoch, caller, ordinal: self.turns };
+        let (session, epoch, identity) = (self.options.id, self.options.epoch, self.identity.clone());
+        let origin = Origin { session, epoch, identity, cause, ordinal: self.turns };
         let mut turn = Turn::new(origin, self.next_job);
         let outcome = guard(|| run(app, &mut self.state, &mut turn)).unwrap_or_else(|panic| Err(app.panicked(panic)));
         let kept = match outcome {
             Ok(value) => match self.draining {
-                Some(retry_after) if turn.needs_barrier() && caller.is_some() => Err(Unkept::Later(retry_after)),
+                Some(retry_after) if turn.needs_barrier() && cause.is_action() => Err(Unkept::Later(retry_after)),
                 _ => Ok(value),
             },
             Err(fault) => Err(Unkept::Fault(fault)),
@@ -343,16 +403,25 @@ impl<A: App> Session<A> {
     }
 
     pub(crate) fn stage(&mut self, turn: Turn<A>, mode: Mode, copy: Option<A::State>) {
-        self.dirty |= mode != Mode::Query;
+        self.dirty |= matches!(mode, Mode::Atomic | Mode::InPlace);
         // The end of a job, say, comes once: it must not go with an action that shared its turn.
-        self.batch.is_fixed |= mode == Mode::InPlace || turn.origin.caller.is_none();
+        self.batch.is_fixed |= mode == Mode::InPlace || !turn.origin.cause.is_action();
         match copy {
             Some(copy) if self.batch.before.is_none() && !self.batch.is_fixed => self.batch.before = Some(copy),
             Some(copy) => bury(copy),
             None => {}
         }
         self.next_job = turn.next_job;
-        let caller = turn.origin.caller.map(|(client, _)| client);
+        let caller = turn.origin.cause.client();
+        match turn.hold {
+            Some(true) if self.hold == Hold::No => self.hold = Hold::Asked,
+            Some(false) => self.hold = Hold::No,
+            _ => {}
+        }
+        if let (Some(task), Some(client)) = (turn.task, caller) {
+            self.last_ticket += 1;
+            self.batch.deferred.push(Deferred { ticket: Ticket(self.last_ticket), client, task });
+        }
         for event in turn.events {
             let to = match event.audience {
                 Audience::Caller => caller,
@@ -372,11 +441,58 @@ impl<A: App> Session<A> {
         self.batch.effects.extend(turn.posts.into_iter().map(Output::Post));
     }
 
-    pub(crate) fn report_unkept(&mut self, outcome: Result<(), Unkept>) {
-        self.used = true;
+    fn update(&mut self, app: &A, update: A::Update) {
+        let outcome =
+            self.transact(app, Mode::Atomic, Cause::Other, |app, state, turn| app.update(update, state, turn));
+        if let Err(Unkept::Fault(fault)) = outcome {
+            self.failed(app, "update", &fault, Cause::Other);
+            self.outputs.push(Output::Fault(fault));
+        }
+    }
+
+    /// Tells the app of something, if it listens.
+    pub(crate) fn hear(&mut self, app: &A, hook: &Hook<'_>, cause: Cause) {
+        if !app.listens(hook) {
+            return;
+        }
+        let outcome = self.transact(app, Mode::Atomic, cause, |app, state, turn| app.hear(hook, state, turn));
         if let Err(Unkept::Fault(fault)) = outcome {
             self.outputs.push(Output::Fault(fault));
         }
+    }
+
+    /// Tells the app what has failed, after it was taken back.
+    pub(crate) fn failed(&mut self, app: &A, what: &str, fault: &Fault, cause: Cause) {
+        if !fault.refused {
+            let cause = cause.client().map_or(Cause::Other, Cause::Client);
+            self.hear(app, &Hook::Failed { what, fault }, cause);
+        }
+    }
+
+    fn settle(&mut self, app: &A, ticket: Ticket, outcome: Result<Option<String>, Fault>) {
+        let body = match &outcome {
+            Ok(reply) => format!("\"applied\",{}", reply.as_deref().unwrap_or("null")),
+            Err(fault) => fault.outcome(),
+        };
+        let waits = self.clients.iter_mut().find(|client| client.actions.tickets().any(|known| known == ticket));
+        // A client that is gone waits for nothing.
+        let Some(client) = waits else { return };
+        client.actions.settle(ticket, body);
+        let cause = Cause::Client(client.id);
+        if let Err(fault) = outcome {
+            self.failed(app, "async action", &fault, cause);
+        }
+    }
+
+    fn identify(&mut self, identity: Arc<str>, client: ClientId) {
+        self.identity = Some(identity);
+        for other in self.clients.extract_if(.., |other| other.id != client) {
+            let connections = other.connection.map(|held| held.id).into_iter();
+            for connection in connections.chain(other.contender.map(|contender| contender.connection)) {
+                self.outputs.push(Output::Close(connection, CloseCode::SessionFailed.into()));
+            }
+        }
+        self.clients.iter_mut().for_each(|client| client.is_changed = true);
     }
 
     pub(crate) fn report(&mut self, app: &A, job: JobId, report: JobReport<A>, now: Time) {
@@ -388,22 +504,19 @@ impl<A: App> Session<A> {
             JobReport::Started => self.jobs.started(job),
             JobReport::Progress(progress, elapsed) => self.jobs.show(job, progress, elapsed, true, now),
             JobReport::Partials(update) => {
-                let outcome =
-                    self.transact(app, Mode::Atomic, None, |app, state, turn| app.update(update, state, turn));
-                self.report_unkept(outcome);
+                self.used = true;
+                self.update(app, update);
             }
             JobReport::Running(progress, elapsed, update) => {
                 self.jobs.show(job, progress, elapsed, false, now);
-                let outcome =
-                    self.transact(app, Mode::Atomic, None, |app, state, turn| app.update(update, state, turn));
-                self.report_unkept(outcome);
+                self.used = true;
+                self.update(app, update);
             }
             JobReport::Ended { status, text, elapsed, update } => {
                 self.jobs.end(job, status, text, elapsed);
                 if let Some(update) = update {
-                    let outcome =
-                        self.transact(app, Mode::Atomic, None, |app, state, turn| app.update(update, state, turn));
-                    self.report_unkept(outcome);
+                    self.used = true;
+                    self.update(app, update);
                 }
             }
         }
@@ -413,7 +526,8 @@ impl<A: App> Session<A> {
     #[must_use]
     pub fn has_news(&self) -> bool {
         let changed = self.dirty || self.jobs.dirty;
-        self.clients.iter().any(|client| client.connection.is_some() && (changed || client.lacks()))
+        self.hold == Hold::No
+            && self.clients.iter().any(|client| client.connection.is_some() && (changed || client.lacks()))
     }
 }
 

@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use windlass_protocol::frame;
-use windlass_protocol::limits::CLIENTS_MAX;
+use windlass_protocol::limits::{CLIENTS_MAX, PENDING_MAX};
 use windlass_protocol::{
-    Action, ClientId, ClientMessage, Close, CloseCode, EventId, FrameNumber, Hello, JobId, Secret, Seq, Token,
+    Action, ClientMessage, Close, CloseCode, EventId, FrameNumber, Hello, JobId, Secret, Seq, Set, Token,
 };
 
-use crate::client::{Arrival, Attachment, Client, Contender, content_hash};
+use crate::actions::{Arrival, content_hash};
+use crate::client::{Attachment, Client, Contender, token_hash};
 use crate::session::Unkept;
-use crate::{App, ConnectionId, Fault, Output, Session, Time};
+use crate::turn::Cause;
+use crate::{App, ConnectionId, Fault, Hook, Mode, Output, Session, Ticket, Time};
 
 impl<A: App> Session<A> {
-    pub(crate) fn hello(&mut self, connection: ConnectionId, hello: Hello, secret: Secret, now: Time) {
+    pub(crate) fn hello(&mut self, app: &A, connection: ConnectionId, hello: Hello, secret: Secret, now: Time) {
         let Some(at) = self.clients.iter().position(|client| client.id == hello.client) else {
-            self.admit(connection, &hello, secret, now);
+            self.admit(app, connection, &hello, secret, now);
             return;
         };
         let client = &mut self.clients[at];
@@ -36,13 +38,13 @@ impl<A: App> Session<A> {
                 if let Some(contender) = client.contender.take().filter(|_| lives) {
                     self.outputs.push(Output::Close(contender.connection, CloseCode::InUse.into()));
                 }
-                self.attach(at, connection, &hello, None);
+                self.attach(app, at, connection, &hello, Given::Known(Some(secret)), now);
             }
         }
     }
 
     /// Makes room for a new client.
-    pub(crate) fn admit(&mut self, connection: ConnectionId, hello: &Hello, secret: Secret, now: Time) {
+    pub(crate) fn admit(&mut self, app: &A, connection: ConnectionId, hello: &Hello, secret: Secret, now: Time) {
         if self.clients.len() >= CLIENTS_MAX {
             let idle = self.clients.iter().enumerate().filter(|(_, client)| client.connection.is_none());
             let Some((at, _)) = idle.min_by_key(|(_, client)| client.detached_at) else {
@@ -55,19 +57,25 @@ impl<A: App> Session<A> {
         // Nearly every session has one client, and a list that grows by itself begins with room for four.
         self.clients.reserve_exact(1);
         self.clients.push(Client::new(hello.client, secret, now));
-        self.attach(self.clients.len() - 1, connection, hello, Some(secret));
+        let at = self.clients.len() - 1;
+        self.attach(app, at, connection, hello, Given::New(secret), now);
     }
 
     /// Welcomes a connection as the client's only one.
-    pub(crate) fn attach(&mut self, at: usize, connection: ConnectionId, hello: &Hello, new: Option<Secret>) {
+    fn attach(&mut self, app: &A, at: usize, connection: ConnectionId, hello: &Hello, given: Given, now: Time) {
         let options = self.options;
         let client = &mut self.clients[at];
-        if let Some(old) = client.connection.take() {
+        let old = client.connection.take();
+        let is_return = old.is_some();
+        if let Some(old) = old {
             self.outputs.push(Output::Close(old.id, CloseCode::TakenOver.into()));
         }
-        let same = new.is_none() && hello.epoch == options.epoch;
+        let same = !matches!(given, Given::New(_)) && hello.epoch == options.epoch;
         let replay = if same { client.resume(hello.n, hello.dialect) } else { None };
-        let mut attachment = Attachment::new(connection, hello.instance.clone());
+        let named = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok());
+        let forgotten = matches!(given, Given::New(_)) && named.is_some_and(|token| token.session == options.id);
+        let new = client.token(named, given, now);
+        let mut attachment = Attachment::new(connection, hello, options.epoch);
         // What was replayed has to leave before anything is diffed.
         attachment.ready = replay.as_ref().is_none_or(Vec::is_empty);
         let welcome = frame::Welcome {
@@ -79,6 +87,8 @@ impl<A: App> Session<A> {
             resumed: replay.is_some(),
             token: new.map(|secret| Token { session: options.id, secret }),
             message_bytes_max: options.message_bytes_max,
+            forgotten,
+            actions: app.declared(),
         };
         let mut out = Vec::with_capacity(256);
         welcome.write(&mut out, hello.dialect);
@@ -91,9 +101,13 @@ impl<A: App> Session<A> {
         }
         client.stream.dialect = hello.dialect;
         client.connection = Some(attachment);
+        if !is_return {
+            let cause = Cause::Client(client.id);
+            self.hear(app, &Hook::Connected, cause);
+        }
     }
 
-    pub(crate) fn lost(&mut self, connection: ConnectionId, now: Time) {
+    pub(crate) fn lost(&mut self, app: &A, connection: ConnectionId, now: Time) {
         for at in 0..self.clients.len() {
             let client = &mut self.clients[at];
             if client.contender.as_ref().is_some_and(|contender| contender.connection == connection) {
@@ -102,20 +116,22 @@ impl<A: App> Session<A> {
             if client.connection.as_ref().is_some_and(|held| held.id == connection) {
                 client.connection = None;
                 client.detached_at = now;
-                if let Some(contender) = client.contender.take() {
-                    self.attach(at, contender.connection, &contender.hello, None);
+                let (cause, contender) = (Cause::Client(client.id), client.contender.take());
+                self.hear(app, &Hook::Disconnected, cause);
+                if let Some(contender) = contender {
+                    self.attach(app, at, contender.connection, &contender.hello, Given::Known(None), now);
                 }
             }
         }
     }
 
-    pub(crate) fn timer(&mut self, now: Time) {
+    pub(crate) fn timer(&mut self, app: &A, now: Time) {
         for at in 0..self.clients.len() {
             let client = &mut self.clients[at];
             if client.contender.as_ref().is_some_and(|contender| contender.deadline <= now)
                 && let Some(contender) = client.contender.take()
             {
-                self.attach(at, contender.connection, &contender.hello, None);
+                self.attach(app, at, contender.connection, &contender.hello, Given::Known(None), now);
                 continue;
             }
             let Some(held) = &mut client.connection else { continue };
@@ -206,18 +222,24 @@ impl<A: App> Session<A> {
             }
             _ => return,
         }
-        let client = self.clients[at].id;
-        match self.run(app, client, action) {
+        let client = &self.clients[at];
+        let replayed = client.connection.as_ref().is_some_and(|held| action.seq <= held.replayed_to);
+        let cause = Cause::Action { client: client.id, seq: action.seq, replayed };
+        let tickets = self.last_ticket;
+        match self.run(app, at, cause, action) {
             Ok(reply) => {
                 self.consume(at, action.seq, content);
-                if let Some(reply) = reply {
-                    self.clients[at].actions.store(action.seq, format!("\"applied\",{reply}"));
+                let actions = &mut self.clients[at].actions;
+                if self.last_ticket > tickets {
+                    actions.store_pending(action.seq, Ticket(self.last_ticket));
+                } else if let Some(reply) = reply {
+                    actions.store(action.seq, format!("\"applied\",{reply}"));
                 }
             }
             Err(Unkept::Fault(fault)) => {
                 self.consume(at, action.seq, content);
-                let kind = if fault.refused { "refused" } else { "failed" };
-                self.clients[at].actions.store(action.seq, frame::outcome_body(kind, &fault.code, &fault.text));
+                self.clients[at].actions.store(action.seq, fault.outcome());
+                self.failed(app, &action.name, &fault, cause);
             }
             Err(Unkept::Later(retry_after)) => {
                 let mut out = Vec::new();
@@ -231,25 +253,51 @@ impl<A: App> Session<A> {
         }
     }
 
-    pub(crate) fn run(&mut self, app: &A, client: ClientId, action: &Action<'_>) -> Result<Option<String>, Unkept> {
-        let origin = Some((client, action.seq));
+    fn run(&mut self, app: &A, at: usize, cause: Cause, action: &Action<'_>) -> Result<Option<String>, Unkept> {
+        let refuse = |code, text: String| Err(Unkept::Fault(Fault::refused(code, text)));
         if action.name == CANCEL {
             let job: Option<JobId> =
                 serde_json::from_str::<String>(action.payload.get()).ok().and_then(|id| id.parse().ok());
             let Some(job) = job else {
-                return Err(Unkept::Fault(Fault::refused("bad_payload", "$cancel takes the id of a job")));
+                return refuse("bad_payload", "$cancel takes the id of a job".into());
             };
             if self.jobs.unfinished(job).is_none() {
-                return Err(Unkept::Fault(Fault::refused("gone", format!("no job \"{job}\""))));
+                return refuse("gone", format!("no job \"{job}\""));
             }
             self.batch.effects.push(Output::Cancel(job));
             return Ok(None);
         }
+        if action.name == SET {
+            let set = match serde_json::from_str::<Set<'_>>(action.payload.get()) {
+                Ok(set) => set,
+                Err(error) => return refuse("bad_payload", format!("$set takes a path and a value: {error}")),
+            };
+            self.used = true;
+            return self
+                .transact(app, Mode::Atomic, cause, |app, state, turn| app.set(&set, state, turn))
+                .map(|()| None);
+        }
         let Some((found, mode)) = app.action(&action.name) else {
-            return Err(Unkept::Fault(Fault::refused("unknown_action", format!("no action \"{}\"", action.name))));
+            return refuse("unknown_action", format!("no action \"{}\"", action.name));
         };
+        if app.only_if_seen(found) && !self.has_seen(at, action) {
+            return refuse("stale", format!("\"{}\" asks for what the page had not seen yet", action.name));
+        }
+        if mode == Mode::Async && self.clients[at].actions.is_crowded() {
+            return refuse("queue_full", format!("{PENDING_MAX} actions of this page are under way, wait for one"));
+        }
         self.used = true;
-        self.transact(app, mode, origin, |app, state, turn| app.dispatch(found, state, turn, action.payload))
+        self.transact(app, mode, cause, |app, state, turn| app.dispatch(found, state, turn, action.payload))
+    }
+
+    /// Whether the page showed all that its client was ever told, and there is nothing to tell it.
+    fn has_seen(&self, at: usize, action: &Action<'_>) -> bool {
+        let stream = &self.clients[at].stream;
+        let latest = !self.dirty && !stream.stale && stream.pending.is_empty();
+        latest
+            && action
+                .seen
+                .is_some_and(|(epoch, n)| epoch == self.options.epoch && n >= stream.changed_in && n <= stream.n)
     }
 
     /// What to do with a seq; answers or closes for all but the next one and a reused one.
@@ -282,7 +330,34 @@ impl<A: App> Session<A> {
     }
 }
 
+/// What a connection is welcomed with.
+enum Given {
+    /// The client is new: this is in its token.
+    New(Secret),
+    /// It is known, and here are random bits for another token if it needs one.
+    Known(Option<Secret>),
+}
+
 impl Client {
+    /// The secret of the token that it is to be given, if any.
+    fn token(&mut self, used: Option<Token>, given: Given, now: Time) -> Option<Secret> {
+        let secret = match given {
+            Given::New(secret) => return Some(secret),
+            Given::Known(secret) => secret?,
+        };
+        if std::mem::take(&mut self.is_changed) {
+            self.tokens.replace(secret, now);
+            return Some(secret);
+        }
+        if let Some(used) = used {
+            self.tokens.used(token_hash(used.secret), now);
+        }
+        self.tokens.are_old(now).then(|| {
+            self.tokens.offer(secret);
+            secret
+        })
+    }
+
     pub(crate) fn deadline(&self) -> Option<Time> {
         let asked = self.connection.as_ref().and_then(|held| {
             let patience = if held.asked { WINDOW_PATIENCE * 2 } else { WINDOW_PATIENCE };
@@ -294,6 +369,7 @@ impl Client {
 }
 
 const CANCEL: &str = "$cancel";
+const SET: &str = "$set";
 /// Longer than a page needs to answer, shorter than a person waits for a second tab.
 const TAKEOVER_ANSWER: Duration = Duration::from_secs(1);
 /// How long a window may be full before the client is asked, and again before it is given up.

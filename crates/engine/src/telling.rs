@@ -1,5 +1,7 @@
 //! What a session tells its clients: one walk of the view a turn, at most one frame a client.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use windlass_protocol::frame::{self, Extras};
 use windlass_protocol::json_patch::{self, NoPatch};
@@ -8,20 +10,30 @@ use windlass_sync::{HashKey, Shadow};
 
 use crate::guard::bury;
 use crate::job::JobTable;
-use crate::session::JOBS;
+use crate::session::{Hold, JOBS};
 use crate::{App, Fault, Output, Scratch, Session, Time, guard};
 
 impl<A: App> Session<A> {
     /// Ends the turn: one walk if somebody can be told, at most one frame a client, and what was staged.
     pub fn flush(&mut self, app: &A, scratch: &mut Scratch, now: Time) {
+        match self.hold {
+            Hold::Asked => self.hold = Hold::Until(now + HOLD_MAX),
+            Hold::Until(until) if until <= now => self.hold = Hold::No,
+            Hold::No | Hold::Until(_) => {}
+        }
+        if self.hold != Hold::No {
+            self.commit();
+            return;
+        }
         let told = self.dirty || self.jobs.dirty;
         let walked = told && self.clients.iter().any(|client| client.takes());
         if walked && let Err(fault) = self.walk(app, &mut scratch.ops) {
             self.outputs.push(Output::Fault(fault));
         }
+        let changed = std::mem::take(&mut self.changed);
         self.commit();
         for at in 0..self.clients.len() {
-            self.tell(app, at, scratch, now);
+            self.tell(app, at, scratch, changed, now);
         }
         scratch.trim();
     }
@@ -45,6 +57,7 @@ impl<A: App> Session<A> {
             }
             return Err(fault);
         }
+        self.changed = !ops.is_empty();
         if self.jobs.dirty && !self.jobs_shadow.is_void() {
             let before = ops.len();
             if before > 0 {
@@ -107,12 +120,13 @@ impl<A: App> Session<A> {
         }
         self.used |= !self.batch.starts.is_empty();
         self.outputs.extend(self.batch.starts.drain(..).map(Output::Start));
+        self.outputs.extend(self.batch.deferred.drain(..).map(Output::Defer));
         self.outputs.append(&mut self.batch.effects);
         self.batch.clear();
     }
 
     /// Sends a client what it has to be told, if it can be.
-    pub(crate) fn tell(&mut self, app: &A, at: usize, scratch: &mut Scratch, now: Time) {
+    pub(crate) fn tell(&mut self, app: &A, at: usize, scratch: &mut Scratch, changed: bool, now: Time) {
         let client = &mut self.clients[at];
         let takes = client.takes();
         let unseen = !takes && (self.dirty || self.jobs.dirty);
@@ -132,6 +146,9 @@ impl<A: App> Session<A> {
         let dialect = client.stream.dialect;
         if !client.stream.stale {
             frame::delta(&mut scratch.frame, dialect, n, ack);
+            if changed || !client.stream.pending.is_empty() {
+                client.stream.changed_in = n;
+            }
             if self.write_ops(app, at, &scratch.ops, &mut scratch.frame).is_ok() {
                 frame::delta_ops_end(&mut scratch.frame);
             } else {
@@ -144,7 +161,7 @@ impl<A: App> Session<A> {
             match self.snapshot(app, dialect, n, ack, &mut scratch.frame) {
                 Ok(()) => {
                     let stream = &mut self.clients[at].stream;
-                    (stream.stale, stream.awaits_snapshot) = (false, false);
+                    (stream.stale, stream.awaits_snapshot, stream.changed_in) = (false, false, n);
                 }
                 Err(fault) => {
                     self.outputs.push(Output::Fault(fault));
@@ -238,4 +255,6 @@ fn write_jobs(jobs: &JobTable, shadow: &mut Shadow, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
+/// Longer than a person takes a page that stands still for a quick one.
+const HOLD_MAX: Duration = Duration::from_secs(1);
 const UNSERIALISABLE: &str = "state_unserialisable";

@@ -1,9 +1,11 @@
 //! What one handler asks for besides changing the state, kept until it has succeeded.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use windlass_protocol::{ClientId, Epoch, JobId, Seq, SessionId};
 
-use crate::{App, Audience, Class};
+use crate::{App, Audience, Class, Ticket};
 
 /// The staged effects of one handler. Dropped unseen when it fails.
 pub struct Turn<A: App> {
@@ -15,14 +17,41 @@ pub struct Turn<A: App> {
     pub(crate) cancels: Vec<JobId>,
     pub(crate) cancel_names: Vec<String>,
     pub(crate) posts: Vec<A::Post>,
+    pub(crate) task: Option<A::Task>,
+    pub(crate) hold: Option<bool>,
+}
+
+/// What causes a turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cause {
+    /// A client's action; replayed when it may have been applied in an earlier epoch.
+    Action { client: ClientId, seq: Seq, replayed: bool },
+    /// Something that happens to a client.
+    Client(ClientId),
+    /// An update, a report, the time.
+    Other,
+}
+
+impl Cause {
+    pub(crate) fn client(self) -> Option<ClientId> {
+        match self {
+            Self::Action { client, .. } | Self::Client(client) => Some(client),
+            Self::Other => None,
+        }
+    }
+
+    pub(crate) fn is_action(self) -> bool {
+        matches!(self, Self::Action { .. })
+    }
 }
 
 /// Where a turn comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) session: SessionId,
     pub(crate) epoch: Epoch,
-    pub(crate) caller: Option<(ClientId, Seq)>,
+    pub(crate) identity: Option<Arc<str>>,
+    pub(crate) cause: Cause,
     /// Counts the turns that no client caused, so that their keys differ.
     pub(crate) ordinal: u64,
 }
@@ -37,6 +66,16 @@ pub struct Start<A: App> {
     pub hidden: bool,
     /// What to run.
     pub work: A::Work,
+}
+
+/// An asynchronous action that is under way.
+pub struct Deferred<A: App> {
+    /// What it is settled by.
+    pub ticket: Ticket,
+    /// Its session's client.
+    pub client: ClientId,
+    /// What to run.
+    pub task: A::Task,
 }
 
 pub(crate) struct StagedEvent {
@@ -57,6 +96,8 @@ impl<A: App> Turn<A> {
             cancels: Vec::new(),
             cancel_names: Vec::new(),
             posts: Vec::new(),
+            task: None,
+            hold: None,
         }
     }
 
@@ -66,10 +107,43 @@ impl<A: App> Turn<A> {
         self.origin.session
     }
 
-    /// The client whose action this is; none in an update or a report.
+    /// The client whose action this is, or that it is about; none in an update or a report.
     #[must_use]
     pub fn caller(&self) -> Option<ClientId> {
-        self.origin.caller.map(|(client, _)| client)
+        self.origin.cause.client()
+    }
+
+    /// Whether a client's action runs, which can be answered.
+    #[must_use]
+    pub fn is_action(&self) -> bool {
+        self.origin.cause.is_action()
+    }
+
+    /// Whom the session belongs to, when that is known.
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        self.origin.identity.as_deref()
+    }
+
+    /// Whether this action may have been applied before, in an epoch that a crash ended.
+    #[must_use]
+    pub fn replayed(&self) -> bool {
+        matches!(self.origin.cause, Cause::Action { replayed: true, .. })
+    }
+
+    /// Answers the action later: runs `task` and waits for its [`Input::Settle`](crate::Input::Settle).
+    pub fn answer_later(&mut self, task: A::Task) {
+        self.task = Some(task);
+    }
+
+    /// Keeps every frame back until [`Turn::release`] or a second has passed.
+    pub fn hold(&mut self) {
+        self.hold = Some(true);
+    }
+
+    /// Lets frames go again.
+    pub fn release(&mut self) {
+        self.hold = Some(false);
     }
 
     /// Stages an event; `body` is what [`event_body`](windlass_protocol::frame::event_body) wrote.
@@ -98,7 +172,7 @@ impl<A: App> Turn<A> {
     /// Moves what is staged out, so that it can be owned while a handler runs; put it back by assignment.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        let empty = Self::new(self.origin, self.next_job);
+        let empty = Self::new(self.origin.clone(), self.next_job);
         std::mem::replace(self, empty)
     }
 
@@ -112,12 +186,12 @@ impl<A: App> Turn<A> {
         self.keys += 1;
         let mut hash = Sha256::new();
         hash.update(self.origin.session.0);
-        match self.origin.caller {
-            Some((client, seq)) => {
+        match self.origin.cause {
+            Cause::Action { client, seq, .. } => {
                 hash.update(client.0);
                 hash.update(seq.0.to_le_bytes());
             }
-            None => {
+            _ => {
                 hash.update(self.origin.epoch.0.to_le_bytes());
                 hash.update(self.origin.ordinal.to_le_bytes());
             }
@@ -129,6 +203,7 @@ impl<A: App> Turn<A> {
     /// Whether something was staged that must not leave before its cause is safe.
     pub(crate) fn needs_barrier(&self) -> bool {
         !self.starts.is_empty()
+            || self.task.is_some()
             || !self.posts.is_empty()
             || self.events.iter().any(|event| matches!(event.class, Class::Must))
     }

@@ -39,6 +39,7 @@ impl App for Test {
     type Action = &'static str;
     type Update = Change;
     type Work = ();
+    type Task = ();
     type Post = ();
 
     fn action(&self, name: &str) -> Option<(&'static str, Mode)> {

@@ -2,232 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use std::collections::BTreeMap;
+mod support;
+
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use windlass_engine::{
-    App, Audience, Class, ConnectionId, Fault, Input, JobReport, JobStatus, Mode, Output, Progress, Scratch, Session,
-    SessionOptions, Time, Turn,
-};
-use windlass_protocol::frame::event_body;
+use serde_json::json;
+use support::{Bench, Change, EPOCH, Poison, connected};
+use windlass_engine::{ConnectionId, Input, JobReport, JobStatus, Output, Progress};
 use windlass_protocol::limits::WINDOW_BYTES;
-use windlass_protocol::{ClientMessage, CloseCode, Epoch, JobId, Secret, SessionId};
-use windlass_sync::Shadow;
-
-#[derive(Clone, Default, Serialize)]
-struct Counter {
-    count: i64,
-    text: String,
-    #[serde(skip_serializing_if = "Poison::is_off")]
-    poison: Poison,
-}
-
-/// A field whose serialisation fails or panics when it is on.
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Poison {
-    #[default]
-    Off,
-    Fails,
-    Panics,
-}
-
-impl Poison {
-    fn is_off(&self) -> bool {
-        *self == Self::Off
-    }
-}
-
-impl Serialize for Poison {
-    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Panics => panic!("poison"),
-            _ => Err(serde::ser::Error::custom("poison")),
-        }
-    }
-}
-
-struct Test;
-
-type Change = Box<dyn FnOnce(&mut Counter, &mut Turn<Test>) -> Result<(), Fault> + Send>;
-
-impl App for Test {
-    type State = Counter;
-    type Action = &'static str;
-    type Update = Change;
-    type Work = ();
-    type Post = String;
-
-    fn action(&self, name: &str) -> Option<(&'static str, Mode)> {
-        ["add", "say", "reply", "fail", "panic", "notify", "must", "start", "post", "fails", "panics", "big"]
-            .into_iter()
-            .find(|known| *known == name)
-            .map(|name| (name, Mode::Atomic))
-    }
-
-    fn copy(&self, state: &Counter) -> Counter {
-        state.clone()
-    }
-
-    fn dispatch(
-        &self,
-        action: &'static str,
-        state: &mut Counter,
-        turn: &mut Turn<Self>,
-        payload: &RawValue,
-    ) -> Result<Option<String>, Fault> {
-        let number = || {
-            serde_json::from_str::<i64>(payload.get()).map_err(|error| Fault::refused("bad_payload", error.to_string()))
-        };
-        match action {
-            "add" => state.count += number()?,
-            "say" => state.text.push_str(payload.get()),
-            "reply" => return Ok(Some(number()?.to_string())),
-            "fail" => {
-                state.count += 100;
-                turn.event(Audience::Session, Class::Must, event_body("emit", &1).unwrap());
-                turn.start("never".into(), false, |_| ());
-                return Err(Fault::failed("own", "no"));
-            }
-            "panic" => {
-                state.count += 100;
-                panic!("gone wrong");
-            }
-            "notify" => turn.event(Audience::Session, Class::Volatile, event_body("notify", &number()?).unwrap()),
-            "must" => turn.event(Audience::Caller, Class::Must, event_body("emit", &number()?).unwrap()),
-            "start" => {
-                turn.start("job".into(), false, |_| ());
-            }
-            "post" => turn.post("elsewhere".into()),
-            "fails" => state.poison = Poison::Fails,
-            "panics" => state.poison = Poison::Panics,
-            "big" => state.text = "x".repeat(usize::try_from(number()?).unwrap()),
-            _ => unreachable!("only registered names come"),
-        }
-        Ok(None)
-    }
-
-    fn update(&self, update: Change, state: &mut Counter, turn: &mut Turn<Self>) -> Result<(), Fault> {
-        update(state, turn)
-    }
-
-    fn diff(&self, state: &Counter, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), windlass_sync::Error> {
-        shadow.diff(state, out)
-    }
-
-    fn snapshot(&self, state: &Counter, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), windlass_sync::Error> {
-        shadow.snapshot(state, out)
-    }
-
-    fn panicked(&self, text: String) -> Fault {
-        Fault::failed("internal", text)
-    }
-}
-
-/// A session and what came out of it, by connection.
-struct Bench {
-    session: Session<Test>,
-    scratch: Scratch,
-    now: Time,
-    sent: BTreeMap<u64, Vec<Value>>,
-    closed: BTreeMap<u64, CloseCode>,
-    others: Vec<Output<Test>>,
-    /// Whether sockets take frames at once.
-    fast: bool,
-}
-
-const CLIENT: &str = "0f1e2d3c4b5a69788796a5b4";
-const EPOCH: u64 = 7;
-
-impl Bench {
-    fn new() -> Self {
-        let options =
-            SessionOptions { id: SessionId([1; 12]), epoch: Epoch(EPOCH), hash_key: [3, 4], message_bytes_max: 65536 };
-        Self {
-            session: Session::new(options, Counter::default()),
-            scratch: Scratch::default(),
-            now: Time::default(),
-            sent: BTreeMap::new(),
-            closed: BTreeMap::new(),
-            others: Vec::new(),
-            fast: true,
-        }
-    }
-
-    fn turn(&mut self, inputs: Vec<Input<'_, Test>>) {
-        for input in inputs {
-            self.session.handle(&Test, input, self.now);
-        }
-        self.flush();
-    }
-
-    fn flush(&mut self) {
-        self.session.flush(&Test, &mut self.scratch, self.now);
-        let outputs: Vec<_> = self.session.outputs().collect();
-        for output in outputs {
-            match output {
-                Output::Send(to, frame) => {
-                    self.sent.entry(to.0).or_default().push(serde_json::from_slice(&frame).unwrap());
-                    if self.fast {
-                        self.session.handle(&Test, Input::Ready(to), self.now);
-                    }
-                }
-                Output::Close(to, close) => {
-                    self.closed.insert(to.0, close.code);
-                    self.session.handle(&Test, Input::Lost(to), self.now);
-                }
-                other => self.others.push(other),
-            }
-        }
-    }
-
-    fn hello_with(&mut self, connection: u64, instance: &str, rest: Value) {
-        let mut hello = json!({ "client": CLIENT, "instance": instance, "token": null, "seq": 1 });
-        hello.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
-        let text = json!(["h", hello]).to_string();
-        let Ok(ClientMessage::Hello(hello)) = ClientMessage::decode(&text) else { panic!("a hello: {text}") };
-        let connection = ConnectionId(connection);
-        self.turn(vec![Input::Hello { connection, hello, secret: Secret([9; 16]) }]);
-    }
-
-    fn hello(&mut self, connection: u64) {
-        self.hello_with(connection, "a", json!({}));
-    }
-
-    fn say(&mut self, connection: u64, message: &Value) {
-        let text = message.to_string();
-        let message = ClientMessage::decode(&text).unwrap();
-        self.turn(vec![Input::Message { connection: ConnectionId(connection), message }]);
-    }
-
-    fn take(&mut self, connection: u64) -> Vec<Value> {
-        self.sent.remove(&connection).unwrap_or_default()
-    }
-
-    fn last(&mut self, connection: u64) -> Value {
-        self.take(connection).pop().unwrap_or(Value::Null)
-    }
-
-    fn lose(&mut self, connection: u64) {
-        self.turn(vec![Input::Lost(ConnectionId(connection))]);
-    }
-
-    fn update(&mut self, change: impl FnOnce(&mut Counter, &mut Turn<Test>) -> Result<(), Fault> + Send + 'static) {
-        let change: Change = Box::new(change);
-        self.turn(vec![Input::Update(change)]);
-    }
-}
-
-/// A bench with a client on connection 1 that holds frame 1.
-fn connected() -> Bench {
-    let mut bench = Bench::new();
-    bench.hello(1);
-    assert_eq!(bench.take(1).len(), 2);
-    bench.say(1, &json!(["k", 1]));
-    bench
-}
+use windlass_protocol::{ClientMessage, CloseCode, Epoch, JobId};
 
 /// [HELLO-3]
 #[test]
@@ -689,6 +472,7 @@ fn two_clients_of_a_session_hear_the_same_and_each_has_its_own_numbers() {
     assert_eq!(document, json!({ "count": 3, "text": "\"x\"", "$jobs": [] }));
 }
 
+/// [FRESH-2]
 #[test]
 fn a_seventeenth_client_takes_the_place_of_the_one_away_for_longest() {
     let mut bench = Bench::new();
@@ -700,6 +484,14 @@ fn a_seventeenth_client_takes_the_place_of_the_one_away_for_longest() {
     bench.lose(3);
     bench.hello_with(17, "a", json!({ "client": format!("{:024x}", 17) }));
     assert_eq!(bench.take(17)[0][0], "w");
+
+    // It comes back, having used a number there: the one that it used before it was let go counts no more.
+    bench.lose(5);
+    let token = format!("{}.{}", "01".repeat(12), "09".repeat(16));
+    bench.hello_with(18, "a", json!({ "client": format!("{:024x}", 3), "token": token, "seq": 2 }));
+    let welcome = bench.take(18)[0][1].clone();
+    assert_eq!((&welcome["forgotten"], &welcome["ack"]), (&json!(true), &json!(0)));
+    assert!(welcome["token"].is_string());
 }
 
 #[test]

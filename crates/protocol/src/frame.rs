@@ -15,7 +15,7 @@ use crate::{ClientId, Dialect, Epoch, EventId, FrameNumber, Seq, SessionId, Toke
 
 /// What the server says after hello. See protocol.md section 5 for each member.
 #[derive(Clone, Debug)]
-pub struct Welcome {
+pub struct Welcome<'a> {
     /// The public id of the session.
     pub session: SessionId,
     /// The client, as the server holds it.
@@ -32,13 +32,17 @@ pub struct Welcome {
     pub token: Option<Token>,
     /// Bytes that one message from the client may have.
     pub message_bytes_max: usize,
+    /// The client was one of this session and is known no more.
+    pub forgotten: bool,
+    /// What a page has to know of some actions, if there is anything.
+    pub actions: Option<&'a RawValue>,
 }
 
-impl Welcome {
+impl Welcome<'_> {
     /// Writes the message.
     pub fn write(&self, out: &mut Vec<u8>, dialect: Dialect) {
         #[derive(Serialize)]
-        struct Body {
+        struct Body<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
             r#type: Option<&'static str>,
             session: SessionId,
@@ -50,6 +54,10 @@ impl Welcome {
             #[serde(skip_serializing_if = "Option::is_none")]
             token: Option<String>,
             limits: Limits,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            forgotten: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            actions: Option<&'a RawValue>,
         }
         #[derive(Serialize)]
         struct Limits {
@@ -67,6 +75,8 @@ impl Welcome {
             resumed: self.resumed,
             token: self.token.map(|token| token.expose()),
             limits: Limits { actions_in_flight: ACTIONS_IN_FLIGHT, message_bytes_max: self.message_bytes_max },
+            forgotten: self.forgotten,
+            actions: self.actions,
         };
         if is_object {
             json(out, &body);
@@ -240,6 +250,9 @@ pub fn later(out: &mut Vec<u8>, dialect: Dialect, seq: Seq, code: &str, text: &s
         Dialect::JsonPatch { .. } => json(out, &Later { r#type: "later", seq, code, text, retry_after_ms }),
     }
 }
+
+/// The body of an outcome that is not final: the seq is consumed, and how it ends comes in a later frame.
+pub const PENDING: &str = r#""pending""#;
 
 /// The client answers this with an ack.
 #[must_use]

@@ -21,8 +21,10 @@ pub mod limits;
 mod message;
 mod object;
 pub mod ops;
+mod set;
 
 pub use close::{Close, CloseCode};
 pub use dialect::Dialect;
 pub use ids::{ClientId, Epoch, EventId, FrameNumber, JobId, Secret, Seq, SessionId, Token};
 pub use message::{Action, ClientMessage, DecodeError, Hello};
+pub use set::{Set, Step};

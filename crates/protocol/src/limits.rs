@@ -18,6 +18,8 @@ pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 pub const OUTCOMES_MAX: usize = 64;
 /// Bytes of outcomes kept for a client until it acknowledges; at half it is asked, beyond: close `busy`.
 pub const OUTCOME_BYTES_MAX: usize = 64 * 1024;
+/// Asynchronous actions of one client that run at the same time; beyond: refused `queue_full`.
+pub const PENDING_MAX: usize = 8;
 /// Clients of one session; beyond: the one idle for longest is evicted.
 pub const CLIENTS_MAX: usize = 16;
 /// Finished jobs that stay in `$jobs`; beyond: the oldest go.

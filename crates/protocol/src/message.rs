@@ -39,6 +39,8 @@ pub struct Action<'a> {
     pub name: Cow<'a, str>,
     /// Its payload, `null` when it has none.
     pub payload: &'a RawValue,
+    /// The frame that the page showed when it was asked for, when the page says so.
+    pub seen: Option<(Epoch, FrameNumber)>,
 }
 
 /// What a client says first. See protocol.md section 4 for each member.
@@ -64,6 +66,9 @@ pub struct Hello {
     /// The first seq without a final outcome.
     #[serde(default)]
     pub seq: Seq,
+    /// The highest seq that may have reached a server, and the session's epoch then.
+    #[serde(default)]
+    pub sent: (Epoch, Seq),
     /// Path and query of the page; untrusted.
     #[serde(default)]
     pub page: String,
@@ -198,7 +203,8 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 let seq = positive(&mut items)?;
                 let Text(name) = required(&mut items, "name")?;
                 let payload = items.next_element::<&RawValue>()?.unwrap_or(RawValue::NULL);
-                ClientMessage::Action(Action { seq, name, payload })
+                let seen = items.next_element::<Option<(Epoch, FrameNumber)>>()?.flatten();
+                ClientMessage::Action(Action { seq, name, payload, seen })
             }
             "k" => ClientMessage::Ack(required(&mut items, "n")?),
             "h" => {
@@ -284,10 +290,11 @@ mod tests {
         let Ok(ClientMessage::Action(action)) = ClientMessage::decode(r#"["a",3,"go"]"#) else { panic!("an action") };
         assert_eq!(action.payload.get(), "null");
         assert!(matches!(action.name, Cow::Borrowed("go")));
-        let Ok(ClientMessage::Action(action)) = ClientMessage::decode(r#"["a",3,"g\u006f", [1] ,9]"#) else {
+        let Ok(ClientMessage::Action(action)) = ClientMessage::decode(r#"["a",3,"g\u006f", [1] ,[7,9],1]"#) else {
             panic!("an action")
         };
         assert_eq!((&*action.name, action.payload.get()), ("go", "[1]"));
+        assert_eq!(action.seen, Some((Epoch(7), FrameNumber(9))));
     }
 
     /// [UNKNOWN-1] [UNKNOWN-2]
@@ -313,6 +320,7 @@ mod tests {
             r#"["a",9007199254740992,"x"]"#,
             r#"["a",1,2]"#,
             r#"["a",1,"x",]"#,
+            r#"["a",1,"x",1,7]"#,
             r#"["k"]"#,
             r#"["k",null]"#,
             r#"["h",{}]"#,

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Error, from_str};
 
 use crate::message::{Action, ClientMessage, Hello, Text, shortened};
-use crate::{Dialect, FrameNumber, Seq};
+use crate::{Dialect, Epoch, FrameNumber, Seq};
 
 #[derive(Deserialize)]
 struct Kind<'a> {
@@ -21,6 +21,7 @@ struct ActionBody<'a> {
     name: Text<'a>,
     #[serde(borrow)]
     payload: Option<&'a RawValue>,
+    seen: Option<(Epoch, FrameNumber)>,
 }
 
 #[derive(Deserialize)]
@@ -47,8 +48,9 @@ pub(crate) fn read(text: &str) -> Result<ClientMessage<'_>, Error> {
             ClientMessage::Hello(hello)
         }
         "action" => {
-            let ActionBody { seq, name: Text(name), payload } = from_str(text)?;
-            ClientMessage::Action(Action { seq: positive(seq)?, name, payload: payload.unwrap_or(RawValue::NULL) })
+            let ActionBody { seq, name: Text(name), payload, seen } = from_str(text)?;
+            let payload = payload.unwrap_or(RawValue::NULL);
+            ClientMessage::Action(Action { seq: positive(seq)?, name, payload, seen })
         }
         "void" => ClientMessage::Void(positive(from_str::<VoidBody>(text)?.seq)?),
         "ack" => ClientMessage::Ack(from_str::<AckBody>(text)?.n),
@@ -91,9 +93,10 @@ mod tests {
 
     #[test]
     fn a_payload_is_borrowed_and_null_when_there_is_none() {
-        let text = r#"{"payload": [1, {"a": 2}] ,"name":"g\u006f","seq":3,"type":"action"}"#;
+        let text = r#"{"payload": [1, {"a": 2}] ,"name":"g\u006f","seen":[7,9],"seq":3,"type":"action"}"#;
         let Ok(ClientMessage::Action(action)) = decode(text) else { panic!("an action") };
         assert_eq!((action.seq, &*action.name, action.payload.get()), (Seq(3), "go", r#"[1, {"a": 2}]"#));
+        assert_eq!(action.seen, Some((Epoch(7), FrameNumber(9))));
         for text in
             [r#"{"type":"action","seq":3,"name":"go"}"#, r#"{"type":"action","seq":3,"name":"go","payload":null}"#]
         {

@@ -1,22 +1,28 @@
 //! The builder: an app is its initial state, its actions, its page.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::net::ToSocketAddrs;
 use windlass_engine::Mode;
 use windlass_jobs::PoolOptions;
 
+use crate::fields::Field;
+use crate::hooks::Hooks;
 use crate::hub::{Hub, HubOptions};
 use crate::live::Live;
 use crate::page::Page;
 use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
+use crate::rate::RateOptions;
 use crate::server::{Server, Signals};
-use crate::{Cx, Error, Outcome, Result};
+use crate::{Cx, Error, Handle, Outcome, Result};
 
 /// An app that is being described.
 ///
@@ -37,8 +43,10 @@ use crate::{Cx, Error, Outcome, Result};
 /// ```
 #[must_use = "an app does nothing before `serve`, `bind` or `build`"]
 pub struct App<S: State, V = Whole> {
-    init: Box<dyn Fn() -> S + Send + Sync>,
+    pub(crate) init: Box<dyn Fn() -> S + Send + Sync>,
     actions: Vec<Action<S>>,
+    pub(crate) fields: Vec<Field<S>>,
+    pub(crate) hooks: Hooks<S>,
     keys: Vec<(&'static str, &'static str)>,
     page: Option<Page>,
     routers: Vec<Router>,
@@ -47,7 +55,7 @@ pub struct App<S: State, V = Whole> {
     pool: PoolOptions,
     drain: Duration,
     development: bool,
-    problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
     view: PhantomData<fn() -> V>,
 }
 
@@ -57,11 +65,14 @@ impl<S: State> App<S, Whole> {
         Self {
             init: Box::new(init),
             actions: Vec::new(),
+            fields: Vec::new(),
+            hooks: Hooks::default(),
             keys: Vec::new(),
             page: None,
             routers: Vec::new(),
             options: HubOptions {
                 message_bytes_max: windlass_protocol::limits::MESSAGE_BYTES_MAX,
+                rate: RateOptions::default(),
                 sessions_max: 100_000,
                 allowed_origins: Vec::new(),
                 unused_after: Duration::from_secs(30),
@@ -81,6 +92,8 @@ impl<S: State> App<S, Whole> {
         App {
             init: self.init,
             actions: self.actions,
+            fields: self.fields,
+            hooks: self.hooks,
             keys: self.keys,
             page: self.page,
             routers: self.routers,
@@ -131,6 +144,50 @@ impl<S: State, V: View<S>> App<S, V> {
         )
     }
 
+    /// Registers an asynchronous action: it is answered when its future ends, and holds up nothing meanwhile.
+    ///
+    /// The future is no turn, so it has a [`Handle`](crate::Handle) instead of the state; what it wants changed it asks for
+    /// by [`Handle::update`](crate::Handle::update). At most 8 run for a page, one more is refused as `queue_full`. It
+    /// goes on while the page is away, and is dropped with its session.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Weather { asked: u64 }
+    ///
+    /// let app = App::new(Weather::default).async_action("forecast", |handle, town: String| async move {
+    ///     handle.update(|state, _cx| state.asked += 1)?;
+    ///     tokio::time::sleep(Duration::from_millis(1)).await; // ask somebody who knows
+    ///     Ok::<_, Error>(Reply(format!("rain in {town}")))
+    /// });
+    /// # let _ = app;
+    /// ```
+    pub fn async_action<P, O, F>(
+        self,
+        name: &'static str,
+        f: impl Fn(Handle<S>, P) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        P: DeserializeOwned + Send + 'static,
+        O: Outcome,
+        F: Future<Output = O> + Send + 'static,
+    {
+        let f = Arc::new(f);
+        self.register(
+            name,
+            Mode::Async,
+            Run::Async(Box::new(move |payload| {
+                let payload: P = serde_json::from_str(payload).map_err(Refusal::Payload)?;
+                let f = Arc::clone(&f);
+                Ok(Box::new(move |handle, development| {
+                    let running = async move { f(handle, payload).await.into_reply() };
+                    Box::pin(async move { running.await.map_err(|error| error.into_fault(name, development)) })
+                }))
+            })),
+        )
+    }
+
     fn register(mut self, name: &'static str, mode: Mode, run: Run<S>) -> Self {
         if name.is_empty() || name.starts_with('$') || name.len() > windlass_protocol::limits::NAME_BYTES_MAX {
             self.problems.push(format!("\"{name}\" cannot be an action: 1 to 128 bytes, no $ at the start"));
@@ -138,8 +195,64 @@ impl<S: State, V: View<S>> App<S, V> {
         if self.actions.iter().any(|action| action.name == name) {
             self.problems.push(format!("the action \"{name}\" is registered twice"));
         }
-        self.actions.push(Action { name, mode, run });
+        self.actions.push(Action { name, mode, run, only_if_seen: false, secret: false });
         self
+    }
+
+    /// Registers an action of the protocol's own.
+    pub(crate) fn built_in(mut self, name: &'static str, run: Run<S>) -> Self {
+        self.actions.retain(|action| action.name != name);
+        self.actions.push(Action { name, mode: Mode::Atomic, run, only_if_seen: false, secret: false });
+        self
+    }
+
+    /// The action registered last is refused as `stale` when its page had not yet seen all that it was told: for a
+    /// "delete the selected row" that must not hit another row.
+    ///
+    /// A page that was told something a moment before it asked is refused as well, also when that did not matter; and so is
+    /// an action that is sent again after the server has lost what the page saw.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Rows { rows: Vec<u64>, selected: usize }
+    /// let app = App::new(Rows::default)
+    ///     .action("delete", |state: &mut Rows, _cx, ()| { state.rows.remove(state.selected); })
+    ///     .only_if_seen();
+    /// # let _ = app;
+    /// ```
+    pub fn only_if_seen(mut self) -> Self {
+        match self.last_action("only_if_seen") {
+            Some(action) => action.only_if_seen = true,
+            None => return self,
+        }
+        self
+    }
+
+    /// The payload of the action registered last is secret: it is in no log and no outcome, and pages keep it from
+    /// their storage, so that after a reload it is not sent again.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Login { tries: u64 }
+    /// let app = App::new(Login::default)
+    ///     .action("login", |state: &mut Login, _cx, password: String| state.tries += 1)
+    ///     .secret();
+    /// # let _ = app;
+    /// ```
+    pub fn secret(mut self) -> Self {
+        match self.last_action("secret") {
+            Some(action) => action.secret = true,
+            None => return self,
+        }
+        self
+    }
+
+    fn last_action(&mut self, modifier: &str) -> Option<&mut Action<S>> {
+        if self.actions.last().is_none_or(|action| action.name.starts_with('$')) {
+            self.problems.push(format!("`{modifier}` comes after the action it is about"));
+            return None;
+        }
+        self.actions.last_mut()
     }
 
     /// The action registered last runs without a copy to go back to: what it has changed stays when it fails.
@@ -195,6 +308,27 @@ impl<S: State, V: View<S>> App<S, V> {
             self.problems.push("`threads` is at least 1".to_owned());
         }
         self.pool.threads = threads.max(1);
+        self
+    }
+
+    /// How many messages a connection may send a second, 1,000 by default, with a second's worth in reserve.
+    ///
+    /// Beyond it the socket is not read, and nothing is lost; a connection that sends more for 10 seconds without a pause is
+    /// closed with `busy` and may come back after 5.
+    pub fn messages_per_second(mut self, messages: u32) -> Self {
+        if messages == 0 {
+            self.problems.push("`messages_per_second` is at least 1".to_owned());
+        }
+        self.options.rate.messages_per_second = messages.max(1);
+        self
+    }
+
+    /// How many bytes a connection may send a second, 1,048,576 by default; otherwise as [`App::messages_per_second`].
+    pub fn bytes_per_second(mut self, bytes: u32) -> Self {
+        if bytes == 0 {
+            self.problems.push("`bytes_per_second` is at least 1".to_owned());
+        }
+        self.options.rate.bytes_per_second = bytes.max(1);
         self
     }
 
@@ -254,7 +388,10 @@ impl<S: State, V: View<S>> App<S, V> {
         let names: HashMap<_, _> =
             self.actions.iter().enumerate().map(|(index, action)| (action.name, index)).collect();
         let program = Program {
+            declared: declared(&self.actions),
             actions: self.actions,
+            fields: self.fields,
+            hooks: self.hooks,
             names,
             walks,
             development: self.development,
@@ -288,4 +425,21 @@ impl<S: State, V: View<S>> App<S, V> {
         println!("listening on http://{}", server.addr());
         server.run_with(signals).await
     }
+}
+
+/// What a page has to know of some actions: that the protocol's own are there, and what the app's own ask for.
+fn declared<S: State>(actions: &[Action<S>]) -> Option<Box<RawValue>> {
+    #[derive(Serialize)]
+    struct Asks {
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        only_if_seen: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        secret: bool,
+    }
+    let asks: BTreeMap<&str, Asks> = actions
+        .iter()
+        .filter(|action| action.only_if_seen || action.secret || action.name.starts_with('$'))
+        .map(|action| (action.name, Asks { only_if_seen: action.only_if_seen, secret: action.secret }))
+        .collect();
+    (!asks.is_empty()).then(|| serde_json::value::to_raw_value(&asks).expect("names and flags serialise"))
 }

@@ -8,19 +8,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use windlass_engine::{ConnectionId, Input, JobReport, Output, Scratch, Session, Time, token_hash};
+use windlass_engine::{ConnectionId, Fault, Input, JobReport, Output, Scratch, Session, Ticket, Time, token_hash};
 use windlass_jobs::JobHandle;
 use windlass_protocol::{ClientId, Close, CloseCode, Epoch, Hello, JobId, Secret, SessionId};
 
 use crate::callback::{Reporter, refused};
 use crate::hub::Hub;
 use crate::inbox::{Entry, Inbox};
-use crate::lock;
 use crate::outlet::Outlet;
 use crate::program::{Post, Program, State, Update};
 use crate::role::Role;
+use crate::{Handle, lock};
 
 /// A session in a server.
 pub(crate) struct Cell<S: State> {
@@ -49,6 +50,8 @@ struct Core<S: State> {
     session: Session<Program<S>>,
     outlets: Vec<Arc<Outlet>>,
     jobs: HashMap<JobId, JobHandle>,
+    /// Asynchronous actions that are under way.
+    tasks: HashMap<Ticket, AbortHandle>,
     /// The connection whose task works now; it looks into its outlet by itself.
     worker: Option<ConnectionId>,
     /// A connection said hello in this turn.
@@ -74,6 +77,7 @@ impl<S: State> Cell<S> {
                 session,
                 outlets: Vec::new(),
                 jobs: HashMap::new(),
+                tasks: HashMap::new(),
                 worker: None,
                 greeted: false,
                 failed: false,
@@ -166,6 +170,22 @@ impl<S: State> Cell<S> {
             self.call();
         }
         taken
+    }
+
+    /// Brings a fresh session what it begins with.
+    pub(crate) fn begin(&self, update: Update<S>) {
+        lock(&self.inbox).push(Entry::Begin(update));
+    }
+
+    /// What the page hears of a panic in an asynchronous action.
+    pub(crate) fn panicked(&self, text: String) -> Fault {
+        windlass_engine::App::panicked(&self.hub.program, text)
+    }
+
+    /// Brings the end of an asynchronous action.
+    pub(crate) fn settle(self: &Arc<Self>, ticket: Ticket, outcome: Result<Option<String>, Fault>) {
+        lock(&self.inbox).push(Entry::Settle(ticket, outcome));
+        self.call();
     }
 
     /// Calls whoever is to run the next turn: a connection's task, else a short-lived one.
@@ -312,6 +332,11 @@ impl<S: State> Cell<S> {
                 Input::Lost(connection)
             }
             Entry::Update(update) => Input::Update(update),
+            Entry::Begin(update) => Input::Begin(update),
+            Entry::Settle(ticket, outcome) => {
+                core.tasks.remove(&ticket);
+                Input::Settle(ticket, outcome)
+            }
             Entry::Report(job, report) => {
                 if matches!(report, JobReport::Ended { .. }) {
                     core.jobs.remove(&job);
@@ -354,6 +379,12 @@ impl<S: State> Cell<S> {
                         }
                     }
                 }
+                Output::Defer(deferred) => {
+                    let handle = Handle::new(Arc::clone(&self.hub), self.id);
+                    let running = (deferred.task)(handle, self.hub.program.development);
+                    let task = self.hub.run_async(Arc::downgrade(self), deferred.ticket, running);
+                    core.tasks.insert(deferred.ticket, task);
+                }
                 Output::Cancel(job) => {
                     if let Some(job) = core.jobs.get(&job) {
                         job.cancel();
@@ -380,9 +411,7 @@ impl<S: State> Cell<S> {
         let mut core = lock(&self.core);
         self.gone.store(true, Ordering::Release);
         core.failed = true;
-        core.jobs.values().for_each(|job| {
-            job.cancel();
-        });
+        core.end_work();
         drop(core);
         self.close(|| CloseCode::SessionFailed.into());
     }
@@ -397,13 +426,17 @@ impl<S: State> Cell<S> {
         if detached < unused_after || !self.take() {
             return false;
         }
-        let core = lock(&self.core);
+        let mut core = lock(&self.core);
         let after = if core.session.is_used() { used_after } else { unused_after };
         let gone = detached >= after
             && !core.session.is_attached()
             && core.session.unfinished_jobs().next().is_none()
+            && core.tasks.is_empty()
             && lock(&self.inbox).is_empty();
         self.gone.store(gone, Ordering::Release);
+        if gone {
+            self.expire(&mut core, now);
+        }
         drop(core);
         if !self.role.rest() {
             // Somebody came meanwhile. A session that is gone turns them away, so that they begin afresh.
@@ -411,6 +444,15 @@ impl<S: State> Cell<S> {
             self.hub.spawn_driver(Arc::clone(self));
         }
         gone
+    }
+
+    /// The last turn of a session that nobody came back to.
+    fn expire(self: &Arc<Self>, core: &mut Core<S>, now: Time) {
+        let program = &self.hub.program;
+        core.session.handle(program, Input::Expire, now);
+        SCRATCH.with_borrow_mut(|scratch| core.session.flush(program, scratch, now));
+        self.carry_out(core);
+        core.end_work();
     }
 
     /// What the session's clients see, for tests and operators.
@@ -421,6 +463,14 @@ impl<S: State> Cell<S> {
 }
 
 impl<S: State> Core<S> {
+    /// Ends what runs for a session that is no more.
+    fn end_work(&mut self) {
+        self.jobs.values().for_each(|job| {
+            job.cancel();
+        });
+        self.tasks.drain().for_each(|(_, task)| task.abort());
+    }
+
     fn outlet(&self, id: ConnectionId) -> Option<&Arc<Outlet>> {
         self.outlets.iter().find(|outlet| outlet.id == id)
     }

@@ -24,9 +24,10 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect};
 
 use crate::cell::Cell;
-use crate::hub::Hub;
+use crate::hub::{BUSY_RETRY, Hub};
 use crate::outlet::Outlet;
 use crate::program::State;
+use crate::rate::Rate;
 
 /// The life of a connection, from the upgraded socket to its end.
 pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded: Upgraded) {
@@ -95,6 +96,9 @@ struct Connection<S: State, IO> {
     due: Instant,
     /// Pings that nothing came after.
     unanswered: u8,
+    rate: Rate,
+    /// When reading goes on, after more came than may.
+    reads_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,7 +134,9 @@ enum Step {
 impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
     fn new(hub: Arc<Hub<S>>, dialect: Dialect, socket: WebSocketStream<IO>) -> Self {
         let outlet = Arc::new(Outlet::new(hub.connection_id(), dialect));
-        let due = Instant::now() + HELLO_MAX;
+        let now = Instant::now();
+        let due = now + HELLO_MAX;
+        let rate = Rate::new(hub.options.rate, now);
         Self {
             hub,
             socket,
@@ -143,6 +149,8 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             sleep: Box::pin(tokio::time::sleep_until(due)),
             due,
             unanswered: 0,
+            rate,
+            reads_at: None,
         }
     }
 
@@ -247,11 +255,20 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         let mut heard = false;
         // A peer that does not read its answers, or whose session is busy, is not read either.
         let room = TEXTS_MAX.saturating_sub(self.outlet.waiting());
+        let now = Instant::now();
         while self.texts.len() < room && !self.outlet.is_full() {
+            self.reads_at = self.rate.resumes_at(now);
+            if self.reads_at.is_some() {
+                if self.rate.is_exceeded(now) {
+                    self.outlet.close(Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) });
+                }
+                break;
+            }
             match Pin::new(&mut self.socket).poll_next(task) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(message))) => {
                     heard = true;
+                    self.rate.take(message.len(), now);
                     match message {
                         Message::Text(text) if self.phase == Phase::Open => self.texts.push(text),
                         Message::Binary(_) => self.outlet.close(CloseCode::BadMessage.into()),
@@ -312,7 +329,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
     fn timers(&mut self, task: &mut Context<'_>) -> Step {
         loop {
             let engine = self.cell.as_ref().and_then(|cell| cell.deadline()).map(|at| self.hub.instant(at));
-            let next = engine.map_or(self.due, |engine| engine.min(self.due));
+            let next = engine.into_iter().chain(self.reads_at).fold(self.due, Instant::min);
             if self.sleep.deadline() != next {
                 self.sleep.as_mut().reset(next);
             }
@@ -320,6 +337,11 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 return Step::Waits;
             }
             let now = Instant::now();
+            if self.reads_at.is_some_and(|at| at <= now) {
+                self.reads_at = None;
+                task.waker().wake_by_ref();
+                continue;
+            }
             if let (Some(at), Some(cell)) = (engine, &self.cell)
                 && at <= now
             {

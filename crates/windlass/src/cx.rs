@@ -29,40 +29,92 @@ use crate::{Error, Job, Outcome, Result};
 /// ```
 pub struct Cx<S: State> {
     pub(crate) turn: Turn<Program<S>>,
+    /// What [`Cx::reply`] was given.
+    pub(crate) reply: Option<String>,
 }
 
 impl<S: State> Cx<S> {
+    pub(crate) fn new(turn: Turn<Program<S>>) -> Self {
+        Self { turn, reply: None }
+    }
+
     /// The session's public id, for a [`Handle`](crate::Handle).
     #[must_use]
     pub fn session(&self) -> SessionId {
         self.turn.session()
     }
 
-    /// The client whose action this is; none in an update or a status function.
+    /// Whose session this is, when the app authenticates. See [`App::authenticate`](crate::App::authenticate).
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        self.turn.identity()
+    }
+
+    /// The client whose action this is, or that has come or gone; none in an update or a status function.
     #[must_use]
     pub fn caller(&self) -> Option<ClientId> {
         self.turn.caller()
     }
 
+    /// Answers the action: its promise resolves with the value. Like returning a [`Reply`](crate::Reply), which goes first.
+    ///
+    /// # Errors
+    ///
+    /// A value that does not serialise; an update or a status function, where nobody waits for an answer.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { orders: u64 }
+    /// fn order(state: &mut Shop, cx: &mut Cx<Shop>, (): ()) -> Result {
+    ///     state.orders += 1;
+    ///     cx.reply(&state.orders)
+    /// }
+    /// let app = App::new(Shop::default).action("order", order);
+    /// # let _ = app;
+    /// ```
+    pub fn reply(&mut self, value: &(impl Serialize + ?Sized)) -> Result {
+        if !self.turn.is_action() {
+            return Err(Error::internal("`reply` answers an action; here nobody waits for an answer"));
+        }
+        self.reply = Some(serde_json::to_string(value)?);
+        Ok(())
+    }
+
+    /// Chooses who hears of what comes next, and how much it matters.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { open: bool }
+    /// fn close(state: &mut Shop, cx: &mut Cx<Shop>, (): ()) -> Result {
+    ///     state.open = false;
+    ///     cx.to(Audience::Caller).notify(Level::Success, "You have closed the shop");
+    ///     cx.to(Audience::Session).must().emit("closed", &())?;
+    ///     cx.to(Audience::Session).navigate("/closed")
+    /// }
+    /// let app = App::new(Shop::default).action("close", close);
+    /// # let _ = app;
+    /// ```
+    pub fn to(&mut self, audience: Audience) -> To<'_, S> {
+        To { cx: self, audience: Some(audience), class: None }
+    }
+
+    fn tell(&mut self) -> To<'_, S> {
+        To { cx: self, audience: None, class: None }
+    }
+
     /// Shows a message to everyone on the session; when nobody is there it may be dropped.
     pub fn notify(&mut self, level: Level, text: impl Into<String>) {
-        self.notify_with(Notify::new(level, text));
+        self.tell().notify(level, text);
     }
 
     /// Shows a message with an id, a title or a duration; a later one with the same id takes its place.
     pub fn notify_with(&mut self, notify: Notify) {
-        let class = match &notify.id {
-            Some(id) => Class::Keyed(format!("notify {id}")),
-            None => Class::Volatile,
-        };
-        self.event(Audience::Session, class, "notify", &notify);
+        self.tell().notify_with(notify);
     }
 
     /// Takes the message with that id away.
     pub fn close_notify(&mut self, id: impl Into<String>) {
-        let id = id.into();
-        let class = Class::Keyed(format!("notify {id}"));
-        self.event(Audience::Session, class, "close_notify", &serde_json::json!({ "id": id }));
+        self.tell().close_notify(id);
     }
 
     /// Sends the caller's page somewhere else on this origin.
@@ -71,9 +123,7 @@ impl<S: State> Cx<S> {
     ///
     /// A url with a scheme or a host is refused.
     pub fn navigate(&mut self, url: impl Into<String>) -> Result {
-        let url = same_origin(url.into())?;
-        self.event(Audience::Caller, Class::Must, "navigate", &serde_json::json!({ "url": url }));
-        Ok(())
+        self.tell().navigate(url)
     }
 
     /// Makes the caller's page download something from this origin.
@@ -82,13 +132,7 @@ impl<S: State> Cx<S> {
     ///
     /// A url with a scheme or a host is refused.
     pub fn download(&mut self, url: impl Into<String>, name: Option<&str>) -> Result {
-        let url = same_origin(url.into())?;
-        let mut body = serde_json::json!({ "url": url });
-        if let Some(name) = name {
-            body["name"] = name.into();
-        }
-        self.event(Audience::Caller, Class::Must, "download", &body);
-        Ok(())
+        self.tell().download(url, name)
     }
 
     /// Tells every page of the session something of the app's own, once; when nobody is there it may be dropped.
@@ -97,14 +141,30 @@ impl<S: State> Cx<S> {
     ///
     /// A value that does not serialise.
     pub fn emit(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Result {
-        let value = serde_json::to_value(value)?;
-        self.event(Audience::Session, Class::Volatile, "emit", &serde_json::json!({ "name": name, "value": value }));
-        Ok(())
+        self.tell().emit(name, value)
     }
 
-    fn event(&mut self, audience: Audience, class: Class, kind: &str, body: &impl Serialize) {
-        let body = event_body(kind, body).expect("what an event is made of here serialises");
-        self.turn.event(audience, class, body);
+    /// Keeps every frame back, so that what several turns do is shown at once: until [`Cx::release`], or for a second.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Import { rows: Vec<u64>, total: u64 }
+    /// let app = App::new(Import::default)
+    ///     .action("begin", |_state, cx: &mut Cx<Import>, ()| cx.hold())
+    ///     .action("row", |state, _cx, row: u64| state.rows.push(row))
+    ///     .action("end", |state: &mut Import, cx: &mut Cx<Import>, ()| {
+    ///         state.total = state.rows.iter().sum();
+    ///         cx.release();
+    ///     });
+    /// # let _ = app;
+    /// ```
+    pub fn hold(&mut self) {
+        self.turn.hold();
+    }
+
+    /// Lets frames go that [`Cx::hold`] has kept back.
+    pub fn release(&mut self) {
+        self.turn.release();
     }
 
     /// Begins to describe a long callback: a function that runs on a worker thread and whose end is told to this session.
@@ -141,8 +201,109 @@ impl<S: State> Cx<S> {
     /// A key that is the same when this very action is run again: give it to a payment system, say.
     ///
     /// Each call in one handler gives another one, in the same order.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { paid: Vec<String> }
+    /// fn pay(state: &mut Shop, cx: &mut Cx<Shop>, (): ()) {
+    ///     let key = cx.key();
+    ///     state.paid.push(key); // and to the payment system, which takes it once
+    /// }
+    /// let app = App::new(Shop::default).action("pay", pay);
+    /// # let _ = app;
+    /// ```
     pub fn key(&mut self) -> String {
         self.turn.key()
+    }
+
+    /// Whether this action may have been applied before, and a crash of the server has undone it.
+    #[must_use]
+    pub fn replayed(&self) -> bool {
+        self.turn.replayed()
+    }
+}
+
+/// What is told to a chosen audience. See [`Cx::to`].
+#[must_use = "an audience alone hears nothing"]
+pub struct To<'c, S: State> {
+    cx: &'c mut Cx<S>,
+    /// Whatever is usual for what is told, when none was chosen.
+    audience: Option<Audience>,
+    class: Option<Class>,
+}
+
+impl<S: State> To<'_, S> {
+    /// It is kept for pages that are away, as long as there is room; else a page that asks for messages hears how many it
+    /// has missed.
+    pub fn must(mut self) -> Self {
+        self.class = Some(Class::Must);
+        self
+    }
+
+    /// Of everything told with that name the latest is kept for pages that are away.
+    pub fn latest(mut self, name: impl Into<String>) -> Self {
+        self.class = Some(Class::Keyed(format!("latest {}", name.into())));
+        self
+    }
+
+    /// As [`Cx::notify`].
+    pub fn notify(self, level: Level, text: impl Into<String>) {
+        self.notify_with(Notify::new(level, text));
+    }
+
+    /// As [`Cx::notify_with`].
+    pub fn notify_with(self, notify: Notify) {
+        let class = notify.id.as_ref().map_or(Class::Volatile, |id| Class::Keyed(format!("notify {id}")));
+        self.event(Audience::Session, class, "notify", &notify);
+    }
+
+    /// As [`Cx::close_notify`].
+    pub fn close_notify(self, id: impl Into<String>) {
+        let id = id.into();
+        let class = Class::Keyed(format!("notify {id}"));
+        self.event(Audience::Session, class, "close_notify", &serde_json::json!({ "id": id }));
+    }
+
+    /// As [`Cx::navigate`].
+    ///
+    /// # Errors
+    ///
+    /// A url with a scheme or a host is refused.
+    pub fn navigate(self, url: impl Into<String>) -> Result {
+        let url = same_origin(url.into())?;
+        self.event(Audience::Caller, Class::Must, "navigate", &serde_json::json!({ "url": url }));
+        Ok(())
+    }
+
+    /// As [`Cx::download`].
+    ///
+    /// # Errors
+    ///
+    /// A url with a scheme or a host is refused.
+    pub fn download(self, url: impl Into<String>, name: Option<&str>) -> Result {
+        let url = same_origin(url.into())?;
+        let mut body = serde_json::json!({ "url": url });
+        if let Some(name) = name {
+            body["name"] = name.into();
+        }
+        self.event(Audience::Caller, Class::Must, "download", &body);
+        Ok(())
+    }
+
+    /// As [`Cx::emit`].
+    ///
+    /// # Errors
+    ///
+    /// A value that does not serialise.
+    pub fn emit(self, name: &str, value: &(impl Serialize + ?Sized)) -> Result {
+        let value = serde_json::to_value(value)?;
+        self.event(Audience::Session, Class::Volatile, "emit", &serde_json::json!({ "name": name, "value": value }));
+        Ok(())
+    }
+
+    fn event(self, audience: Audience, class: Class, kind: &str, body: &impl Serialize) {
+        let body = event_body(kind, body).expect("what an event is made of here serialises");
+        self.cx.turn.event(self.audience.unwrap_or(audience), self.class.unwrap_or(class), body);
     }
 }
 

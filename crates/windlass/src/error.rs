@@ -69,10 +69,9 @@ impl Error {
         let id = crate::random::hex_id();
         tracing::error!(%id, what, error = %self.text, "internal error");
         if development {
-            Fault::failed(self.code, self.text)
-        } else {
-            Fault::failed(self.code, format!("internal error, {id}"))
+            return Fault::failed(self.code, self.text);
         }
+        Fault { detail: Some(self.text), ..Fault::failed(self.code, format!("internal error, {id}")) }
     }
 }
 

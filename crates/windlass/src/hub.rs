@@ -1,23 +1,28 @@
 //! What the sessions of one app share: the program, the registry, the pool, the clock.
 
-use std::sync::Arc;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use windlass_engine::{ConnectionId, Session, SessionOptions, Time};
+use windlass_engine::{ConnectionId, Session, SessionOptions, Ticket, Time};
 use windlass_jobs::{Pool, PoolOptions};
 use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token};
 
 use windlass_store::{Key, MemoryStore, Node, SessionStore as _};
 
 use crate::cell::Cell;
+use crate::hooks::Visit;
 use crate::outlet::Outlet;
-use crate::program::{Program, State};
+use crate::program::{Program, Settling, State};
+use crate::rate::RateOptions;
 use crate::{Error, Result, random};
 
 /// What the sessions of one app share.
@@ -34,6 +39,8 @@ pub(crate) struct Hub<S: State> {
     connections: AtomicU64,
     runtime: Handle,
     pub(crate) tasks: TaskTracker,
+    /// Asynchronous actions, which have the time of a drain to end.
+    pub(crate) deferred: TaskTracker,
     /// The server is going down.
     pub(crate) draining: CancellationToken,
     /// Every connection has to be gone.
@@ -45,6 +52,7 @@ pub(crate) struct Hub<S: State> {
 #[derive(Clone, Debug)]
 pub(crate) struct HubOptions {
     pub(crate) message_bytes_max: usize,
+    pub(crate) rate: RateOptions,
     pub(crate) sessions_max: usize,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) unused_after: Duration,
@@ -73,6 +81,7 @@ impl<S: State> Hub<S> {
             connections: AtomicU64::new(0),
             runtime,
             tasks: TaskTracker::new(),
+            deferred: TaskTracker::new(),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             janitor: AtomicBool::new(false),
@@ -105,6 +114,21 @@ impl<S: State> Hub<S> {
         self.tasks.spawn_on(async move { cell.run_if_free(None) }, &self.runtime);
     }
 
+    /// A task for an asynchronous action; a panic in it is its outcome.
+    pub(crate) fn run_async(&self, cell: Weak<Cell<S>>, ticket: Ticket, mut running: Settling) -> AbortHandle {
+        let settled = poll_fn(move |task| match windlass_engine::guard(|| running.as_mut().poll(task)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(outcome)) => Poll::Ready(Ok(outcome)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        });
+        let task = async move {
+            let settled = settled.await;
+            let Some(cell) = cell.upgrade() else { return };
+            cell.settle(ticket, settled.unwrap_or_else(|panic| Err(cell.panicked(panic))));
+        };
+        self.deferred.spawn_on(task, &self.runtime).abort_handle()
+    }
+
     pub(crate) fn find(&self, id: SessionId) -> Option<Arc<Cell<S>>> {
         self.registry.get(&id).map(|cell| Arc::clone(&cell))
     }
@@ -133,13 +157,13 @@ impl<S: State> Hub<S> {
         });
         let cell = match known {
             Some(cell) => cell,
-            None => self.fresh()?,
+            None => self.fresh(&hello)?,
         };
         cell.hello(Arc::clone(outlet), Box::new(hello), secret);
         Ok(cell)
     }
 
-    fn fresh(self: &Arc<Self>) -> Result<Arc<Cell<S>>, Close> {
+    fn fresh(self: &Arc<Self>, hello: &Hello) -> Result<Arc<Cell<S>>, Close> {
         if self.registry.len() >= self.options.sessions_max {
             return Err(Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) });
         }
@@ -161,6 +185,10 @@ impl<S: State> Hub<S> {
         let mut session = Session::new(options, state);
         self.keys.iter().for_each(|(list, field)| session.key(list, field));
         let cell = Arc::new(Cell::new(Arc::clone(self), options.epoch, session));
+        if let Some(init) = &self.program.hooks.init {
+            let (init, visit) = (Arc::clone(init), Visit::new(hello.page.clone(), None));
+            cell.begin(Box::new(move |state, cx| init(state, cx, &visit)));
+        }
         self.registry.insert(id, Arc::clone(&cell));
         self.start_janitor();
         Ok(cell)
@@ -210,5 +238,6 @@ const FIRST_START: u64 = 1;
 /// And one server.
 const NODE: Node = Node(0);
 const JANITOR_EVERY: Duration = Duration::from_secs(5);
-const BUSY_RETRY: Duration = Duration::from_secs(5);
+/// When a client may come back that found no room, or sent too much.
+pub(crate) const BUSY_RETRY: Duration = Duration::from_secs(5);
 const RETURN_AFTER: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use windlass_engine::{ConnectionId, JobReport};
+use windlass_engine::{ConnectionId, Fault, JobReport, Ticket};
 use windlass_protocol::{Hello, JobId, Secret};
 
 use crate::outlet::Outlet;
@@ -16,6 +16,10 @@ pub(crate) enum Entry<S: State> {
     Text(Arc<Outlet>, Utf8Bytes),
     Lost(ConnectionId),
     Update(Update<S>),
+    /// What a fresh session begins with.
+    Begin(Update<S>),
+    /// The end of an asynchronous action; there are at most a few for each client.
+    Settle(Ticket, Result<Option<String>, Fault>),
     Report(JobId, JobReport<Program<S>>),
     Timer,
     Drain(std::time::Duration),

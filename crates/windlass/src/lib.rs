@@ -44,6 +44,8 @@ mod cell;
 mod connection;
 mod cx;
 mod error;
+mod fields;
+mod hooks;
 mod hub;
 mod inbox;
 mod live;
@@ -52,19 +54,23 @@ mod outlet;
 mod page;
 mod program;
 mod random;
+mod rate;
 mod role;
 mod server;
 mod upgrade;
 
 pub use app::App;
 pub use callback::{LongCallback, Running, Status};
-pub use cx::{Cx, Level, Notify};
+pub use cx::{Cx, Level, Notify, To};
 pub use error::{Error, Result};
+pub use fields::Written;
+pub use hooks::{Failure, Visit};
 pub use live::{Handle, Live};
 pub use outcome::{Outcome, Reply};
 pub use page::Page;
 pub use program::{State, View, Whole};
 pub use server::Server;
+pub use windlass_engine::Audience;
 pub use windlass_jobs::{Cancelled, Job};
 pub use windlass_protocol::{ClientId, JobId, SessionId};
 pub use windlass_sync::{Private, SyncVec, Tracked};
@@ -76,7 +82,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        App, Cx, Error, Job, Level, Notify, Outcome, Private, Reply, Result, Status, SyncVec, Tracked, View, page,
+        App, Audience, Cx, Error, Handle, Job, Level, Notify, Outcome, Private, Reply, Result, Status, SyncVec,
+        Tracked, View, page,
     };
 }
 

@@ -73,15 +73,44 @@ impl<S: State> Live<S> {
     /// A handle on one session, by its public id.
     #[must_use]
     pub fn handle(&self, session: SessionId) -> Handle<S> {
-        Handle { hub: Arc::clone(&self.hub), session }
+        Handle::new(Arc::clone(&self.hub), session)
     }
 
     /// Changes every session that is loaded. How many were reached; one whose inbox is full is left out.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { open: bool }
+    /// # #[tokio::main] async fn main() -> Result {
+    /// let live = App::new(Shop::default).build()?;
+    /// assert_eq!(live.broadcast(|state, _cx| state.open = true), 0, "nobody is there");
+    /// # Ok(()) }
+    /// ```
     pub fn broadcast<O: Outcome>(&self, change: impl Fn(&mut S, &mut Cx<S>) -> O + Send + Sync + 'static) -> usize {
+        self.broadcast_to(|_| true, change)
+    }
+
+    /// Changes those sessions that are loaded and that `chosen` takes, by their ids. Otherwise as [`Live::broadcast`].
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Room { news: String }
+    /// # #[tokio::main] async fn main() -> Result {
+    /// # let live = App::new(Room::default).build()?;
+    /// let members: std::collections::HashSet<windlass::SessionId> = Default::default();
+    /// live.broadcast_to(|session| members.contains(&session), |state, _cx| state.news = "Tea!".into());
+    /// # Ok(()) }
+    /// ```
+    pub fn broadcast_to<O: Outcome>(
+        &self,
+        chosen: impl Fn(SessionId) -> bool,
+        change: impl Fn(&mut S, &mut Cx<S>) -> O + Send + Sync + 'static,
+    ) -> usize {
         let change = Arc::new(change);
         let sessions = self.hub.all();
         sessions
             .iter()
+            .filter(|cell| chosen(cell.id))
             .filter(|cell| {
                 let change = Arc::clone(&change);
                 cell.update(Box::new(move |state, cx| change(state, cx).into_reply().map(drop)))
@@ -105,6 +134,9 @@ impl<S: State> Live<S> {
         let hub = Arc::clone(&self.hub);
         // Waits for threads, so it waits on one.
         let jobs = tokio::task::spawn_blocking(move || hub.pool.shutdown(deadline));
+        self.hub.deferred.close();
+        // What is not settled by then is dropped with its session.
+        let _ = tokio::time::timeout(deadline, self.hub.deferred.wait()).await;
         match jobs.await {
             Ok(0) | Err(_) => {}
             Ok(lost) => tracing::warn!(lost, "jobs did not end in time"),
@@ -133,6 +165,16 @@ impl<S: State> Clone for Handle<S> {
 }
 
 impl<S: State> Handle<S> {
+    pub(crate) fn new(hub: Arc<Hub<S>>, session: SessionId) -> Self {
+        Self { hub, session }
+    }
+
+    /// The session's public id.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
     /// Changes the session in its next turn, on whatever thread that runs; returns at once.
     ///
     /// The change is rolled back when it fails or panics, like an action.

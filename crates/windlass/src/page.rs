@@ -98,7 +98,7 @@ fn file_path(path: &str) -> Option<String> {
     (plain && !path.contains(['\\', '\0', ':'])).then_some(path)
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use windlass_engine::{Fault, Mode, Turn};
-use windlass_protocol::SessionId;
+use windlass_engine::{Fault, Hook, Mode, Turn};
+use windlass_protocol::{SessionId, Set};
 use windlass_sync::Shadow;
 
 use crate::callback::JobWork;
-use crate::{Cx, Error, Result};
+use crate::fields::{Field, Written};
+use crate::hooks::{Failure, Hooks};
+use crate::{Cx, Error, Handle, Result};
 
 /// What a session's state must be able to do. Every `Clone + Send` type is one.
 pub trait State: Clone + Send + 'static {}
@@ -67,8 +70,16 @@ pub(crate) struct Post<S: State> {
 type Handler<S> = Box<dyn Fn(&mut S, &mut Cx<S>, &str) -> Result<Option<String>, Refusal> + Send + Sync>;
 type Query<S> = Box<dyn Fn(&S, &str) -> Result<Option<String>, Refusal> + Send + Sync>;
 
+/// An asynchronous action that is to run, with a handle on its session; whether pages see internal errors comes second.
+pub(crate) type Task<S> = Box<dyn FnOnce(Handle<S>, bool) -> Settling + Send>;
+/// Comes to the reply as JSON, or to why there is none.
+pub(crate) type Settling = Pin<Box<dyn Future<Output = Result<Option<String>, Fault>> + Send>>;
+type Begin<S> = Box<dyn Fn(&str) -> Result<Task<S>, Refusal> + Send + Sync>;
+
 /// Why a handler gave no reply.
 pub(crate) enum Refusal {
+    /// The row that is meant is not there.
+    Gone,
     /// The payload is not what the handler takes.
     Payload(serde_json::Error),
     /// The handler's own.
@@ -80,11 +91,14 @@ pub(crate) struct Action<S: State> {
     pub(crate) name: &'static str,
     pub(crate) mode: Mode,
     pub(crate) run: Run<S>,
+    pub(crate) only_if_seen: bool,
+    pub(crate) secret: bool,
 }
 
 pub(crate) enum Run<S: State> {
     Handler(Handler<S>),
     Query(Query<S>),
+    Async(Begin<S>),
 }
 
 type DiffResult = Result<(), windlass_sync::Error>;
@@ -114,6 +128,10 @@ impl<S: State> Walks<S> {
 pub(crate) struct Program<S: State> {
     pub(crate) actions: Vec<Action<S>>,
     pub(crate) names: HashMap<&'static str, usize>,
+    pub(crate) fields: Vec<Field<S>>,
+    pub(crate) hooks: Hooks<S>,
+    /// What a page has to know of some actions.
+    pub(crate) declared: Option<Box<RawValue>>,
     pub(crate) walks: Walks<S>,
     pub(crate) development: bool,
     pub(crate) warned_of_copy: AtomicBool,
@@ -124,11 +142,62 @@ impl<S: State> windlass_engine::App for Program<S> {
     type Action = usize;
     type Update = Update<S>;
     type Work = JobWork<S>;
+    type Task = Task<S>;
     type Post = Post<S>;
 
     fn action(&self, name: &str) -> Option<(usize, Mode)> {
         let index = *self.names.get(name)?;
         Some((index, self.actions[index].mode))
+    }
+
+    fn declared(&self) -> Option<&RawValue> {
+        self.declared.as_deref()
+    }
+
+    fn only_if_seen(&self, action: usize) -> bool {
+        self.actions[action].only_if_seen
+    }
+
+    fn set(&self, set: &Set<'_>, state: &mut S, turn: &mut Turn<Self>) -> Result<(), Fault> {
+        let Some(field) = self.fields.iter().find(|field| field.is(set)) else {
+            let text = format!("no page may write to \"{set}\"; declare it with `App::field` or `App::row_field`");
+            return Err(Fault::refused("unknown_field", text));
+        };
+        field.write(set, state).map_err(|refusal| match refusal {
+            Refusal::Payload(error) => Fault::refused("bad_payload", format!("the field \"{set}\": {error}")),
+            Refusal::Gone => Fault::refused("gone", format!("there is no row for \"{set}\"")),
+            Refusal::Error(error) => error.into_fault(field.path, self.development),
+        })?;
+        let Some(change) = &self.hooks.change else { return Ok(()) };
+        let written = Written { path: field.path, key: set.row().map(RawValue::get) };
+        self.run(turn, |cx| change(state, cx, &written)).map_err(|error| error.into_fault(field.path, self.development))
+    }
+
+    fn listens(&self, hook: &Hook<'_>) -> bool {
+        match hook {
+            Hook::Connected => self.hooks.connect.is_some(),
+            Hook::Disconnected => self.hooks.disconnect.is_some(),
+            Hook::Expired => self.hooks.expire.is_some(),
+            Hook::Failed { .. } => self.hooks.error.is_some(),
+        }
+    }
+
+    fn hear(&self, hook: &Hook<'_>, state: &mut S, turn: &mut Turn<Self>) -> Result<(), Fault> {
+        let hooks = &self.hooks;
+        let (name, happened) = match hook {
+            Hook::Connected => ("on_connect", &hooks.connect),
+            Hook::Disconnected => ("on_disconnect", &hooks.disconnect),
+            Hook::Expired => ("on_expire", &hooks.expire),
+            Hook::Failed { what, fault } => {
+                let Some(error) = &hooks.error else { return Ok(()) };
+                let text = fault.detail.as_deref().unwrap_or(&fault.text);
+                let failure = Failure { what, code: &fault.code, text };
+                let told = self.run(turn, |cx| error(state, cx, &failure));
+                return told.map_err(|error| error.into_fault("on_error", self.development));
+            }
+        };
+        let Some(happened) = happened else { return Ok(()) };
+        self.run(turn, |cx| happened(state, cx)).map_err(|error| error.into_fault(name, self.development))
     }
 
     fn copy(&self, state: &S) -> S {
@@ -158,12 +227,16 @@ impl<S: State> windlass_engine::App for Program<S> {
         let action = &self.actions[action];
         let outcome = match &action.run {
             Run::Handler(run) => {
-                let mut cx = Cx { turn: turn.take() };
+                let mut cx = Cx::new(turn.take());
                 let outcome = run(state, &mut cx, payload.get());
                 *turn = cx.turn;
-                outcome
+                outcome.map(|reply| reply.or(cx.reply))
             }
             Run::Query(run) => run(state, payload.get()),
+            Run::Async(begin) => begin(payload.get()).map(|task| {
+                turn.answer_later(task);
+                None
+            }),
         };
         outcome.map_err(|refusal| match refusal {
             Refusal::Payload(error) => {
@@ -173,18 +246,18 @@ impl<S: State> windlass_engine::App for Program<S> {
                     column = error.column(),
                     "a payload of another shape"
                 );
-                // The message of a decode error can quote the value, which may be a secret: it goes to nobody's log.
-                Fault::refused("bad_payload", format!("the payload of \"{}\": {error}", action.name))
+                // The message of a decode error can quote the value: it goes to nobody's log, and where it may be a
+                // secret not into the outcome either, which is kept.
+                let why = if action.secret { "not of the shape that it takes".to_owned() } else { error.to_string() };
+                Fault::refused("bad_payload", format!("the payload of \"{}\": {why}", action.name))
             }
+            Refusal::Gone => Fault::refused("gone", format!("what \"{}\" is about is gone", action.name)),
             Refusal::Error(error) => error.into_fault(action.name, self.development),
         })
     }
 
     fn update(&self, update: Update<S>, state: &mut S, turn: &mut Turn<Self>) -> Result<(), Fault> {
-        let mut cx = Cx { turn: turn.take() };
-        let outcome = update(state, &mut cx);
-        *turn = cx.turn;
-        outcome.map_err(|error| error.into_fault("update", self.development))
+        self.run(turn, |cx| update(state, cx)).map_err(|error| error.into_fault("update", self.development))
     }
 
     fn diff(&self, state: &S, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), windlass_sync::Error> {
@@ -197,6 +270,16 @@ impl<S: State> windlass_engine::App for Program<S> {
 
     fn panicked(&self, text: String) -> Fault {
         Error::internal(format!("panicked: {text}")).into_fault("handler", self.development)
+    }
+}
+
+impl<S: State> Program<S> {
+    /// Runs the app's own code with a context for this turn.
+    fn run(&self, turn: &mut Turn<Self>, run: impl FnOnce(&mut Cx<S>) -> Result) -> Result {
+        let mut cx = Cx::new(turn.take());
+        let outcome = run(&mut cx);
+        *turn = cx.turn;
+        outcome
     }
 }
 

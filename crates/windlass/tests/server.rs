@@ -2,19 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use support::{Client, Running, open};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use windlass::prelude::*;
 
 #[derive(Clone, Default, Serialize)]
@@ -126,154 +125,6 @@ fn app() -> App<Demo> {
         })
         .development(false)
         .threads(2)
-}
-
-struct Running {
-    addr: SocketAddr,
-    live: windlass::Live<Demo>,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<Result>,
-}
-
-impl Running {
-    async fn start(app: App<Demo>) -> Self {
-        let server = app.bind("127.0.0.1:0").await.unwrap();
-        let (addr, live) = (server.addr(), server.live().clone());
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(server.run_until(async {
-            let _ = stopped.await;
-        }));
-        Self { addr, live, stop: Some(stop), task }
-    }
-
-    async fn stop(mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
-        self.task.await.unwrap().unwrap();
-    }
-}
-
-/// A client as protocol.md describes it, no more than these tests need.
-struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    document: Value,
-    n: u64,
-    epoch: u64,
-    token: Value,
-    seq: u64,
-    events: Vec<Value>,
-    outcomes: Vec<Value>,
-    resumed: bool,
-}
-
-async fn open(addr: SocketAddr, origin: Option<&str>) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, WsError> {
-    let mut request = format!("ws://{addr}/windlass/socket").into_client_request()?;
-    request.headers_mut().insert("sec-websocket-protocol", "windlass.v1".parse().unwrap());
-    if let Some(origin) = origin {
-        request.headers_mut().insert("origin", origin.parse().unwrap());
-    }
-    Ok(tokio_tungstenite::connect_async(request).await?.0)
-}
-
-impl Client {
-    async fn new(addr: SocketAddr) -> Self {
-        let socket = open(addr, None).await.unwrap();
-        let mut client = Self {
-            socket,
-            document: Value::Null,
-            n: 0,
-            epoch: 0,
-            token: Value::Null,
-            seq: 0,
-            events: Vec::new(),
-            outcomes: Vec::new(),
-            resumed: false,
-        };
-        client.hello().await;
-        client
-    }
-
-    async fn hello(&mut self) {
-        let hello = json!(["h", {
-            "token": self.token, "client": "0f1e2d3c4b5a69788796a5b4", "instance": "01", "epoch": self.epoch,
-            "n": self.n, "event": [0, 0], "seq": self.seq + 1, "page": "/", "can": [],
-        }]);
-        self.send(&hello).await;
-        let welcome = self.receive().await;
-        assert_eq!(welcome[0], "w", "{welcome}");
-        self.epoch = welcome[1]["epoch"].as_u64().unwrap();
-        self.resumed = welcome[1]["resumed"].as_bool().unwrap();
-        if let Some(token) = welcome[1].get("token") {
-            self.token = token.clone();
-        }
-        if !self.resumed {
-            self.frame().await;
-        }
-    }
-
-    async fn reconnect(&mut self, addr: SocketAddr) {
-        self.socket = open(addr, None).await.unwrap();
-        self.hello().await;
-    }
-
-    async fn send(&mut self, message: &Value) {
-        self.socket.send(Message::text(message.to_string())).await.unwrap();
-    }
-
-    async fn act(&mut self, name: &str, payload: Value) {
-        self.seq += 1;
-        let seq = self.seq;
-        self.send(&json!(["a", seq, name, payload])).await;
-    }
-
-    async fn receive(&mut self) -> Value {
-        loop {
-            match self.socket.next().await.expect("the server goes on").unwrap() {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-                Message::Close(close) => panic!("closed: {close:?}"),
-                _ => {}
-            }
-        }
-    }
-
-    /// Takes one numbered frame.
-    async fn frame(&mut self) -> Value {
-        let frame = self.receive().await;
-        let n = frame[1].as_u64().unwrap();
-        match frame[0].as_str() {
-            Some("s") => self.document = frame[3].clone(),
-            Some("d") => {
-                assert_eq!(n, self.n + 1, "{frame}");
-                windlass_sync::apply(&mut self.document, frame[3].as_array().unwrap()).unwrap();
-            }
-            _ => panic!("no frame: {frame}"),
-        }
-        self.n = n;
-        if let Some(extras) = frame.get(4) {
-            self.events.extend(extras["e"].as_array().into_iter().flatten().cloned());
-            self.outcomes.extend(extras["r"].as_array().into_iter().flatten().cloned());
-        }
-        self.send(&json!(["k", n])).await;
-        frame
-    }
-
-    /// Takes frames until the document is so.
-    async fn until(&mut self, so: impl Fn(&Value) -> bool) {
-        while !so(&self.document) {
-            self.frame().await;
-        }
-    }
-
-    async fn closed(mut self) -> (u16, Value) {
-        loop {
-            match self.socket.next().await {
-                Some(Ok(Message::Close(Some(close)))) => {
-                    return (close.code.into(), serde_json::from_str(&close.reason).unwrap());
-                }
-                Some(Ok(_)) => {}
-                other => panic!("no close: {other:?}"),
-            }
-        }
-    }
 }
 
 #[tokio::test]

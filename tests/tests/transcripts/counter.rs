@@ -36,6 +36,7 @@ impl App for Counter {
     type Update = i64;
     type Work = ();
     type Post = ();
+    type Task = ();
 
     fn action(&self, name: &str) -> Option<(Action, Mode)> {
         match name {

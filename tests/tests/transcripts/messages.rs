@@ -70,7 +70,11 @@ fn object(message: &ClientMessage<'_>) -> Value {
         }
         ClientMessage::Action(action) => {
             let payload: Value = serde_json::from_str(action.payload.get()).unwrap();
-            json!({"type": "action", "seq": action.seq, "name": action.name, "payload": payload})
+            let mut read = json!({"type": "action", "seq": action.seq, "name": action.name, "payload": payload});
+            if let Some(seen) = action.seen {
+                read["seen"] = json!(seen);
+            }
+            read
         }
         ClientMessage::Void(seq) => json!({"type": "void", "seq": seq}),
         ClientMessage::Ack(n) => json!({"type": "ack", "n": n}),

@@ -167,7 +167,9 @@ impl Server {
                         session.handle(&Counter, Input::Lost(to), self.now);
                     }
                     Output::Fault(fault) => panic!("{}: {}", fault.code, fault.text),
-                    Output::Start(_) | Output::Cancel(_) | Output::Post(()) => unreachable!("this app asks for none"),
+                    Output::Start(_) | Output::Defer(_) | Output::Cancel(_) | Output::Post(()) => {
+                        unreachable!("this app asks for none")
+                    }
                 }
             }
         }

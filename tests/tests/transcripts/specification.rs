@@ -120,6 +120,8 @@ fn welcome(values: &Value) -> Result<Value, String> {
         resumed: read(values, "resumed")?,
         token: token.map_err(|error| format!("token: {error}"))?,
         message_bytes_max: read(&values["limits"], "message_bytes_max")?,
+        forgotten: false,
+        actions: None,
     };
     let mut out = Vec::new();
     welcome.write(&mut out, Dialect::Compact);

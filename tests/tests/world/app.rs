@@ -248,6 +248,7 @@ impl App for Ledger {
     type Update = Change;
     type Work = ();
     type Post = ();
+    type Task = ();
 
     fn action(&self, name: &str) -> Option<(Kind, Mode)> {
         let kinds = [

@@ -137,7 +137,7 @@ impl Host {
                 }
                 Output::Start(start) => self.running.push(start.id),
                 Output::Fault(fault) => unshown |= fault.code == "state_unserialisable",
-                Output::Cancel(_) | Output::Post(()) => {}
+                Output::Defer(_) | Output::Cancel(_) | Output::Post(()) => {}
             }
         }
         self.check_turn(notes, ends, unshown)?;
