@@ -18,6 +18,7 @@ import { controlValue, formValues, hasPassword, isControl } from "./forms.js";
  * @typedef {object} Sender what this needs of a session
  * @property {(name: string, payload: unknown, options: SendOptions) => Promise<unknown>} action
  * @property {(job: string) => Promise<unknown> | unknown} cancel
+ * @property {(path: import("./model.js").Path, value: unknown, options: SendOptions) => Promise<unknown>} set
  */
 
 /** @typedef {{ secret?: boolean, onState?: (state: string) => void }} SendOptions */
@@ -50,6 +51,7 @@ export class Actions {
    * @param {(name: string, value: unknown) => void} page.assign
    * @param {(text: string) => boolean} page.confirm
    * @param {() => void} page.moved an action went out, or has its outcome
+   * @param {() => void} page.settle sends what was typed and not sent, which an action may be about
    */
   constructor(root, app, page) {
     this.root = root;
@@ -114,6 +116,7 @@ export class Actions {
     if (handler.throttle_ms || handler.modifiers.has("once")) {
       bound.fired = new Map(bound.fired).set(handler, event.timeStamp);
     }
+    if ("action" in handler) this.page.settle();
     this.page.during(event);
     try {
       if ("local" in handler) this.page.assign(handler.local, handler.expression.read(scope));
@@ -143,7 +146,7 @@ export class Actions {
       await outcome;
       if (part.reset) formOf(element)?.reset();
     } catch (error) {
-      this.#refuse(action, error, element);
+      this.refuse(action, error, element);
     } finally {
       bound.running--;
       if (bound.running === 0) element.removeAttribute("aria-busy");
@@ -157,7 +160,7 @@ export class Actions {
    * @param {unknown} error
    * @param {Element} element
    */
-  #refuse(action, error, element) {
+  refuse(action, error, element) {
     const { code = "error", text, message } = /** @type {{ code?: string, text?: string, message?: string }} */ (error);
     /** @type {Refusal} */
     const detail = { action, code, text: text || message || code };

@@ -12,7 +12,7 @@ import { suggestion, toConsole } from "./report.js";
 import { adopt } from "./dom.js";
 import { route, Spot } from "./spots.js";
 import { compile } from "./template.js";
-import { grow } from "./view.js";
+import { grow, unsubscribe } from "./view.js";
 
 /** @typedef {import("./actions.js").Sender} Sender */
 /** @typedef {import("./report.js").Report} Report */
@@ -66,6 +66,8 @@ class BoundPage extends Spot {
   local = new Spot({});
   connection = new Spot({});
   ready = false;
+  /** @type {Page["models"]} */
+  models = new Set();
   /** @type {Watcher[]} */
   waiting = [];
   /** @type {Watcher[]} changes of nodes that are due now */
@@ -97,7 +99,8 @@ class BoundPage extends Spot {
       confirm,
       during: (event) => (this.event = event),
       assign: (name, value) => this.assign(name, value),
-      moved: () => this.#update(() => this.#connection()),
+      moved: this.#moved,
+      settle: this.settleModels,
     });
     this.#connection();
     if (app.document) this.#begin(app.document);
@@ -106,6 +109,8 @@ class BoundPage extends Spot {
     if (this.ready) this.#check();
     this.#undo.push(app.onCommit((commit) => this.#commit(commit)));
     this.#on(app, "connection", () => this.#update(() => this.#connection()));
+    // Before the session's own listener, which is the last word of this page.
+    this.#on(window, "pagehide", this.settleModels, true);
     this.#on(document, "visibilitychange", () => this.#stale && !document.hidden && this.#schedule());
   }
 
@@ -113,6 +118,29 @@ class BoundPage extends Spot {
   listen(part, element, scope) {
     this.actions.listen(part, element, scope);
   }
+
+  /** @type {Page["set"]} */
+  set(path, value, options) {
+    const outcome = this.app.set(path, value, options);
+    this.#moved();
+    outcome.then(this.#moved, this.#moved);
+    return outcome;
+  }
+
+  /** An action went out, or has its outcome. */
+  #moved = () => this.#update(() => this.#connection());
+
+  /** @type {Page["refuse"]} */
+  refuse(action, error, element) {
+    this.actions.refuse(action, error, element);
+  }
+
+  unsubscribe = unsubscribe;
+
+  /** Sends what was typed and not sent. */
+  settleModels = () => {
+    for (const model of this.models) model.send();
+  };
 
   /** @param {Watcher} watcher */
   mark = (watcher) => {
@@ -227,10 +255,11 @@ class BoundPage extends Spot {
    * @param {EventTarget} target
    * @param {string} type
    * @param {() => void} listener
+   * @param {boolean} [capture]
    */
-  #on(target, type, listener) {
-    target.addEventListener(type, listener);
-    this.#undo.push(() => target.removeEventListener(type, listener));
+  #on(target, type, listener, capture = false) {
+    target.addEventListener(type, listener, { capture });
+    this.#undo.push(() => target.removeEventListener(type, listener, { capture }));
   }
 
   release() {

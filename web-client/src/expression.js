@@ -12,6 +12,7 @@
  * @module
  */
 
+import { own } from "./own.js";
 import { formats } from "./formats.js";
 import { BindError, suggestion } from "./report.js";
 
@@ -79,19 +80,6 @@ export function parseHandler(text, names) {
   const action = text.trim();
   if (/^(\$cancel|[^\s$'"()=|]+)$/.test(action)) return { action };
   throw new BindError("expression", "write the name of an action, $cancel, or $local.name = value");
-}
-
-/**
- * An own member, or undefined: inherited ones (`constructor`, `toString`) are not data.
- *
- * @param {unknown} value
- * @param {string} key
- * @returns {unknown}
- */
-export function own(value, key) {
-  return value != null && Object.hasOwn(/** @type {object} */ (value), key)
-    ? /** @type {{ [key: string]: unknown }} */ (value)[key]
-    : undefined;
 }
 
 /**

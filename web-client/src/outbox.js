@@ -1,5 +1,5 @@
 /**
- * The outbox holds actions not yet answered and saved, in the order of their numbers and without a gap.
+ * The outbox holds actions not yet answered and saved, in the order of their numbers.
  *
  * An action that was answered stays until it is on the server's disk: a crash may undo it, and then it is sent again.
  * Knows neither socket nor storage; each action is kept as the text that goes over the wire, so that what is sent
@@ -10,7 +10,7 @@
 
 import { byteLength, encode } from "./wire.js";
 
-/** @import { Outcome } from "./wire.js" */
+/** @import { Outcome, Pending } from "./wire.js" */
 
 /** @typedef {"queued" | "sent" | "applied" | "saved" | "refused" | "failed"} ActionState */
 
@@ -21,8 +21,10 @@ import { byteLength, encode } from "./wire.js";
  * @property {string} kept what storage gets: the text, or a `void` for a secret one
  * @property {boolean} sent whether it may have reached a server
  * @property {"applied" | "refused" | "failed" | null} answered
+ * @property {boolean} pending it is consumed, and its outcome is to come
  * @property {number} sentAt when it was last sent, for liveness
- * @property {Outcome} [outcome] as it was told, until the ack covers it
+ * @property {Outcome | Pending} [outcome] as it was told, until the ack covers it
+ * @property {string} [replaces] names what it is about: while it is the last and not sent, a later one takes its place
  * @property {Waiter} [waiter] absent when the page that asked is gone
  */
 
@@ -57,31 +59,52 @@ export class Outbox {
   /**
    * @param {string} name
    * @param {unknown} payload
-   * @param {boolean} secret
+   * @param {{ secret?: boolean, seen?: [epoch: number, n: number], replaces?: string }} [options]
    * @returns {Entry | null} null when the outbox is full
    * @throws {TypeError} when the payload is no JSON
    */
-  add(name, payload, secret) {
+  add(name, payload, { secret = false, seen, replaces } = {}) {
     const seq = this.seq + 1;
-    const text = encode(["a", seq, name, payload === undefined ? null : payload]);
+    const value = payload === undefined ? null : payload;
+    const text = encode(seen ? ["a", seq, name, value, seen] : ["a", seq, name, value]);
     const kept = secret ? encode(["v", seq]) : text;
     /** @type {Entry} */
-    const entry = { seq, text, kept, sent: false, answered: null, sentAt: 0 };
+    const entry = { seq, text, kept, sent: false, answered: null, pending: false, sentAt: 0, replaces };
     return this.#take(entry) ? entry : null;
+  }
+
+  /**
+   * Takes back the last one, when it was not sent and is about that.
+   *
+   * @param {string} about
+   */
+  takeBack(about) {
+    const last = this.entries.at(-1);
+    if (!last || last.sent || last.replaces !== about) return undefined;
+    this.entries.pop();
+    this.#bytes -= byteLength(last.text);
+    this.seq--;
+    return last;
   }
 
   /**
    * Puts back what storage kept.
    *
-   * @param {Pick<Entry, "seq" | "text" | "sent" | "answered">} entry
+   * @param {Pick<Entry, "seq" | "text" | "sent" | "answered" | "pending">} entry
    */
-  restore({ seq, text, sent, answered }) {
-    this.#take({ seq, text, kept: text, sent, answered, sentAt: 0 });
+  restore({ seq, text, sent, answered, pending }) {
+    this.#take({ seq, text, kept: text, sent, answered, pending, sentAt: 0 });
   }
 
   /** @param {number} seq */
   get(seq) {
-    return this.entries[seq - (this.entries[0]?.seq ?? 0)];
+    const { entries } = this;
+    // Without a gap from here on, but for those that have left before one that is pending.
+    for (let at = Math.min(seq - (entries[0]?.seq ?? seq), entries.length - 1); at >= 0; at--) {
+      const entry = /** @type {Entry} */ (entries[at]);
+      if (entry.seq <= seq) return entry.seq === seq ? entry : undefined;
+    }
+    return undefined;
   }
 
   /**
@@ -99,7 +122,7 @@ export class Outbox {
   /**
    * Takes note of outcomes; they count when the ack covers them.
    *
-   * @param {Outcome[]} outcomes
+   * @param {(Outcome | Pending)[]} outcomes
    */
   note(outcomes) {
     for (const outcome of outcomes) {
@@ -118,10 +141,17 @@ export class Outbox {
     const settled = [];
     for (const entry of this.entries) {
       if (entry.seq > ack) break;
+      // [PENDING-2] No ack ends it, only its outcome does.
+      if (entry.outcome?.[1] === "pending") {
+        entry.pending = true;
+        entry.outcome = undefined;
+      }
+      if (entry.pending && !entry.outcome) continue;
+      entry.pending = false;
       const again = entry.answered === "applied" && entry.outcome !== undefined && entry.outcome[1] !== "applied";
       if (entry.answered === null || again) {
         /** @type {Outcome} */
-        const outcome = entry.outcome ?? [entry.seq, "applied", null];
+        const outcome = /** @type {Outcome | undefined} */ (entry.outcome) ?? [entry.seq, "applied", null];
         settled.push([entry, outcome, again]);
         entry.answered = outcome[1];
       }
@@ -135,9 +165,9 @@ export class Outbox {
    * @returns {Entry[]} those that left
    */
   release(saved) {
-    let count = 0;
-    while (this.entries[count]?.answered != null && (saved === null || this.entries[count].seq <= saved)) count++;
-    const gone = this.entries.splice(0, count);
+    const gone = this.entries.filter((entry) => entry.answered !== null && (saved === null || entry.seq <= saved));
+    if (gone.length === 0) return gone;
+    this.entries = this.entries.filter((entry) => !gone.includes(entry));
     for (const entry of gone) this.#bytes -= byteLength(entry.text);
     return gone;
   }

@@ -17,7 +17,8 @@
 
 /**
  * @typedef {"expression" | "unknown_name" | "unknown_format" | "unknown_attribute" | "refused_attribute"
- *   | "refused_element" | "refused_url" | "template_only" | "one_root" | "not_a_list" | "duplicate_key"} MessageCode
+ *   | "refused_element" | "refused_url" | "template_only" | "one_root" | "not_a_list" | "duplicate_key" | "no_key"
+ *   | "not_a_control"} MessageCode
  */
 
 /** @typedef {(message: Message) => void} Report */

@@ -13,20 +13,23 @@ import { Connection } from "./connection.js";
 import { SyncedDocument, guard } from "./document.js";
 import { environment } from "./environment.js";
 import { WindlassError } from "./error.js";
+import { own } from "./own.js";
 import { NOBODY } from "./outbox.js";
 import { Tab, randomHex } from "./tab.js";
 import { byteLength, decode, isAfter } from "./wire.js";
 
 /** @import { Close } from "./connection.js" */
 /** @import { ConnectOptions } from "./environment.js" */
-/** @import { ActionState, Entry } from "./outbox.js" */
+/** @import { ActionState, Entry, Waiter } from "./outbox.js" */
 /** @import { JsonObject, Op } from "./patch.js" */
-/** @import { Extras, Outcome, Welcome } from "./wire.js" */
+/** @import { Declared, Extras, Outcome, Welcome } from "./wire.js" */
 
 /**
  * @typedef {object} ActionOptions
  * @property {AbortSignal} [signal] an action that has not been sent is withdrawn, for one that has been only the wait ends
  * @property {boolean} [secret] its content is kept from storage, so after a reload it is not sent again
+ * @property {string} [replaces] names what it is about: it takes the place of the last action when that is about the same
+ *   and was not sent
  * @property {"applied" | "saved"} [until] what the promise waits for, `applied` by default
  * @property {(state: ActionState) => void} [onState]
  */
@@ -171,16 +174,20 @@ export class Session extends EventTarget {
    * @returns {Promise<unknown>} the reply, or a {@link WindlassError}: the server's code, or `outbox_full`, `too_large`,
    *   `session_gone` (it was never sent), `outcome_unknown` (it was, to a session that is gone), `closed`, `taken_over`
    */
-  action(name, payload, { signal, secret = false, until = "applied", onState } = {}) {
+  action(name, payload, { signal, secret = false, replaces, until = "applied", onState } = {}) {
     /** @type {Promise<unknown>} */
     const promise = new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       const { state, code } = this.#connection.status;
       if (state === "stopped") throw new WindlassError(code ?? "closed", "this page has left its session");
-      const entry = this.#tab.outbox.add(name, payload, secret);
+      const asks = /** @type {Declared[string]} */ (own(this.#tab.actions, name));
+      /** @type {[number, number] | undefined} */
+      const seen = asks?.only_if_seen && !this.#stale ? [this.#epoch, this.#n] : undefined;
+      const before = replaces === undefined ? undefined : this.#tab.outbox.takeBack(replaces)?.waiter;
+      const entry = this.#tab.outbox.add(name, payload, { secret: secret || asks?.secret, seen, replaces });
       if (entry === null) throw new WindlassError("outbox_full", "too many actions wait for the server");
       const say = (/** @type {ActionState} */ state) => onState && guard(() => onState(state));
-      entry.waiter = { until, state: say, resolve, reject };
+      entry.waiter = before ? both(before, { until, state: say, resolve, reject }) : { until, state: say, resolve, reject };
       if (signal) {
         const withdraw = () => this.#withdraw(entry, signal.reason);
         signal.addEventListener("abort", withdraw);
@@ -191,6 +198,35 @@ export class Session extends EventTarget {
       if (!this.#pump()) this.#tab.save();
     });
     return promise;
+  }
+
+  /**
+   * Writes a value to a field that the app has declared as writable. A later write of the same path takes the place of
+   * one that was not sent, while nothing else was asked for in between.
+   *
+   * @param {(string | { [key: string]: unknown })[]} path members by name, rows of lists by their key: `{ id: 7 }` [SET-2]
+   * @param {unknown} value
+   * @param {ActionOptions} [options]
+   */
+  set(path, value, options) {
+    return this.action(SET, /** @type {never} */ ({ path, value }), { replaces: JSON.stringify(path), ...options });
+  }
+
+  /**
+   * Goes to an address of this page without loading it again; the app's `on_navigate` hears of it, as of back and forward.
+   *
+   * @param {string} url
+   */
+  navigate(url) {
+    this.#environment.window?.history.pushState(null, "", url);
+    this.#moved();
+  }
+
+  #moved() {
+    const { window } = this.#environment;
+    if (window) this.#environment.page = window.location.pathname + window.location.search;
+    if (!own(this.#tab.actions, NAVIGATE)) return;
+    this.action(NAVIGATE, /** @type {never} */ (this.#environment.page)).catch((error) => this.#tell("error", error));
   }
 
   /**
@@ -226,6 +262,7 @@ export class Session extends EventTarget {
     // A listener of the page that has something to send before it goes registers with `capture`, and runs before this.
     window.addEventListener("pagehide", () => this.#leave(), { signal });
     window.addEventListener("pageshow", ({ persisted }) => persisted && this.#start(), { signal });
+    window.addEventListener("popstate", () => this.#moved(), { signal });
     window.addEventListener("online", () => this.#connection.wake(), { signal });
     const { document } = window;
     // A phone may end a hidden page without another word.
@@ -292,6 +329,7 @@ export class Session extends EventTarget {
 
   #hello() {
     const { tokens, client, event, outbox } = this.#tab;
+    const sent = outbox.entries.findLast((entry) => entry.sent && entry.answered === null)?.seq;
     this.#connection.send(["h", {
       token: tokens[0] ?? null,
       client,
@@ -300,6 +338,7 @@ export class Session extends EventTarget {
       n: this.#stale ? 0 : this.#n,
       event,
       seq: outbox.firstPending,
+      ...(sent === undefined ? {} : { sent: /** @type {[number, number]} */ ([this.#tab.epoch, sent]) }),
       page: this.#environment.page,
       can: [],
     }]);
@@ -347,7 +386,7 @@ export class Session extends EventTarget {
   }
 
   /** @param {Welcome} welcome */
-  #welcome({ session, epoch, ack, saved, resumed, token, limits }) {
+  #welcome({ session, epoch, ack, saved, resumed, token, forgotten, limits, actions }) {
     const tab = this.#tab;
     if (session === tab.session && epoch < tab.epoch) {
       // [RESUME-2] A node that has not heard of its successor.
@@ -360,7 +399,10 @@ export class Session extends EventTarget {
     tab.session = session;
     tab.epoch = epoch;
     if (token !== undefined && token !== tab.tokens[0]) tab.tokens = [token, ...tab.tokens].slice(0, TOKENS_MAX);
+    tab.actions = actions ?? {};
     if (fresh) this.#afresh("session_gone");
+    // [FRESH-2]
+    else if (forgotten) this.#afresh("forgotten");
 
     this.#streamEpoch = epoch;
     if (!resumed) this.#stale = true;
@@ -601,12 +643,31 @@ export class Session extends EventTarget {
   }
 }
 
+/**
+ * One who stands for two: an action that took another's place ends for both who asked.
+ *
+ * @param {Waiter} one
+ * @param {Waiter} other
+ * @returns {Waiter}
+ */
+function both(one, other) {
+  return {
+    until: one.until === "saved" ? "saved" : other.until,
+    state: (state) => (one.state(state), other.state(state)),
+    resolve: (value) => (one.resolve(value), other.resolve(value)),
+    reject: (error) => (one.reject(error), other.reject(error)),
+  };
+}
+
 // An event of a later version is no event of this page; its number counts all the same.
 const EVENT_KINDS = new Set(["notify", "close_notify", "navigate", "download", "emit", "events_lost"]);
 
 // What a server takes that does not say so in its welcome: the defaults of protocol.md.
 const IN_FLIGHT_MAX = 32;
 const MESSAGE_BYTES_MAX = 65_536;
+
+const SET = /** @type {never} */ ("$set");
+const NAVIGATE = /** @type {never} */ ("$navigate");
 
 const TOKENS_MAX = 2;
 

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { own } from "./expression.js";
+import { own } from "./own.js";
 
 /** @typedef {import("./patch.js").Op} Op */
 

@@ -10,7 +10,7 @@
 import { Outbox } from "./outbox.js";
 
 /** @import { JsonObject } from "./patch.js" */
-/** @import { EventId } from "./wire.js" */
+/** @import { Declared, EventId } from "./wire.js" */
 
 /** @typedef {{ epoch: number, n: number, document: JsonObject }} Kept the document, and the frame it is of */
 
@@ -25,6 +25,8 @@ export class Tab {
   /** @type {EventId} the last event handled */
   event = [0, 0];
   outbox = new Outbox();
+  /** @type {Declared} what the server has said of actions, which holds until it says something else */
+  actions = {};
   /** True while another page speaks for this client: what is stored may be that page's, and is left alone. */
   yielded = false;
 
@@ -48,10 +50,10 @@ export class Tab {
 
   /** Writes everything but the document. Call it in the task that changed something. */
   save() {
-    const { client, session, tokens, epoch, event, outbox } = this;
-    const entries = outbox.entries.map(({ seq, sent, answered }) => [seq, sent, answered]);
+    const { client, session, tokens, epoch, event, actions, outbox } = this;
+    const entries = outbox.entries.map(({ seq, sent, answered, pending }) => [seq, sent, answered, pending]);
     // The messages follow as they are, a line each: JSON has no line breaks of its own, and none is quoted again.
-    const record = JSON.stringify({ version: VERSION, client, session, tokens, epoch, event, seq: outbox.seq, entries });
+    const record = JSON.stringify({ version: VERSION, client, session, tokens, epoch, event, actions, seq: outbox.seq, entries });
     this.#write(this.#key, [record, ...outbox.entries.map(({ kept }) => kept)].join("\n"));
   }
 
@@ -96,13 +98,15 @@ export class Tab {
   #load(text) {
     if (text === null) return;
     const [record, ...lines] = text.split("\n");
-    const { version, client, session, tokens, epoch, event, seq, entries } = JSON.parse(record);
+    const { version, client, session, tokens, epoch, event, actions, seq, entries } = JSON.parse(record);
     if (version !== VERSION || lines.length !== entries.length) throw new Error("another version");
     const outbox = new Outbox();
-    entries.forEach((/** @type {[number, boolean, "applied" | null]} */ [seq, sent, answered], /** @type {number} */ at) =>
-      outbox.restore({ seq, sent, answered, text: lines[at] }));
+    entries.forEach((/** @type {[number, boolean, "applied" | null, boolean]} */ entry, /** @type {number} */ at) => {
+      const [seq, sent, answered, pending] = entry;
+      outbox.restore({ seq, sent, answered, pending, text: lines[at] });
+    });
     outbox.seq = seq;
-    Object.assign(this, { client, session, tokens, epoch, event, outbox });
+    Object.assign(this, { client, session, tokens, epoch, event, actions, outbox });
   }
 
   /**
@@ -144,7 +148,7 @@ export function randomHex(bytes) {
   return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-const VERSION = 1;
+const VERSION = 2;
 const DOCUMENT = ":document";
 // Of the 5 MiB or so that an origin has; a larger document comes faster from the server than from storage.
 const DOCUMENT_LENGTH_MAX = 512 * 1024;

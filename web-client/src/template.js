@@ -9,6 +9,7 @@
  */
 
 import { parse, parseEach, parseHandler } from "./expression.js";
+import { isControl } from "./forms.js";
 import { BindError, suggestion } from "./report.js";
 
 /** @typedef {import("./expression.js").Dependency} Dependency */
@@ -69,7 +70,25 @@ import { BindError, suggestion } from "./report.js";
  * @typedef {{ type: string, modifiers: Set<string>, throttle_ms: number } & ReturnType<typeof parseHandler>} Handler
  */
 
-/** @typedef {ShowPart | BlockPart | ActionPart} Part */
+/**
+ * A control that a field of the state follows, and that follows the field.
+ *
+ * @typedef {object} ModelOnly
+ * @property {"model"} kind
+ * @property {number[]} path
+ * @property {Dependency} address what is written to
+ * @property {RowPlace[]} rows the rows around it, outermost first
+ * @property {boolean} lazy writes when the person is through with it
+ */
+/** @typedef {ModelOnly & Reach} ModelPart */
+
+/**
+ * How a row is found again: its list, and the field that tells it from the others.
+ *
+ * @typedef {{ list: Dependency, key: string }} RowPlace
+ */
+
+/** @typedef {ShowPart | BlockPart | ActionPart | ModelPart} Part */
 
 /**
  * @typedef {object} Template
@@ -86,12 +105,13 @@ import { BindError, suggestion } from "./report.js";
  * @param {Report} report
  * @param {RootName[]} roots is filled with the members of the document that are named
  * @param {boolean} [isRow] the innermost of the names is the tree's own
+ * @param {(RowPlace | null)[]} [rows] where the rows are found; null for one that cannot be
  * @returns {Template}
  */
-export function compile(root, names, report, roots, isRow = false) {
+export function compile(root, names, report, roots, isRow = false, rows = []) {
   /** @type {Template} */
   const template = { root, parts: [], indexed: false };
-  new Compiler(template, names, report, roots, isRow).element(root, []);
+  new Compiler(template, names, report, roots, isRow, rows).element(root, []);
   return template;
 }
 
@@ -102,13 +122,15 @@ class Compiler {
    * @param {Report} report
    * @param {RootName[]} roots
    * @param {boolean} isRow
+   * @param {(RowPlace | null)[]} rows
    */
-  constructor(template, names, report, roots, isRow) {
+  constructor(template, names, report, roots, isRow, rows) {
     this.template = template;
     this.names = names;
     this.report = report;
     this.roots = roots;
     this.isRow = isRow;
+    this.rows = rows;
   }
 
   /**
@@ -167,6 +189,8 @@ class Compiler {
             write: shown.write,
             name: shown.camel ? camel(argument) : argument,
           });
+        } else if (word === "model" || word.startsWith("model.")) {
+          this.template.parts.push(this.model(element, path, value, name));
         } else if (!PLAIN.has(word)) {
           throw new BindError("unknown_attribute", `there is no w-${word}${suggestion(word, WORDS)}`);
         }
@@ -179,6 +203,31 @@ class Compiler {
       if (child.localName === "template") this.block(child, [...path, at]);
       else this.element(child, [...path, at]);
     });
+  }
+
+  /**
+   * @param {Element} element
+   * @param {number[]} path
+   * @param {string} value
+   * @param {string} name
+   * @returns {ModelPart}
+   */
+  model(element, path, value, name) {
+    if (!isControl(element) || /^(file|button|submit|reset|image|hidden)$/.test(/** @type {HTMLInputElement} */ (element).type)) {
+      throw new BindError("not_a_control", "w-model is for inputs that a person fills in, select and textarea");
+    }
+    const lazy = name === "w-model.blur";
+    if (!lazy && name !== "w-model") throw new BindError("unknown_attribute", "it is w-model or w-model.blur");
+    const expression = this.expression(value, element, name);
+    const [address] = expression.uses;
+    if (!expression.plain || address?.base !== "value") {
+      throw new BindError("expression", "name one field of the state, as in w-model=\"todo.text\"");
+    }
+    const rows = this.rows.slice(0, this.names.length - address.hops);
+    if (!rows.every((row) => row !== null)) {
+      throw new BindError("no_key", "a row is found again by its key: add w-key, such as w-key=\"todo.id\", to its w-each");
+    }
+    return { kind: "model", path, ...this.reach(expression), address, rows: this.rows.map((row) => row ?? NOWHERE), lazy };
   }
 
   /**
@@ -201,13 +250,15 @@ class Compiler {
       this.uses(list, element, name);
       const names = row ? [...this.names, row] : this.names;
       const key = element.getAttribute("w-key");
-      const template = compile(root, names, this.report, this.roots, row !== null);
+      const by = row && key !== null ? parse(key, names) : null;
+      const rows = row ? [...this.rows, placeOf(list, by)] : this.rows;
+      const template = compile(root, names, this.report, this.roots, row !== null, rows);
       this.template.parts.push({
         kind,
         path,
         ...this.reach(list),
         template,
-        key: row && key !== null ? parse(key, names) : null,
+        key: by,
         source: element,
         report: (code, text) => this.report({ code, text, element, attribute: `${name}="${value}"` }),
       });
@@ -287,6 +338,17 @@ class Compiler {
  */
 export function isElement(node) {
   return node.nodeType === ELEMENT_NODE;
+}
+
+/**
+ * @param {Expression} list
+ * @param {Expression | null} key
+ * @returns {RowPlace | null} null when the list is no plain path, or the key no field of the row
+ */
+function placeOf(list, key) {
+  const [of, by] = [list.uses[0], key?.uses[0]];
+  const isField = key?.plain && by?.base === "value" && by.hops === 0 && by.path.length === 1;
+  return list.plain && of?.base === "value" && isField ? { list: of, key: String(by.path[0]) } : null;
 }
 
 /** @param {string[]} modifiers */
@@ -413,7 +475,10 @@ const TEXT_NODE = 3;
 
 /** Those that are read where they belong, or mean something to CSS only. */
 const PLAIN = new Set(["key", "confirm", "disable", "reset", "secret", "cloak", "state"]);
-const WORDS = [...Object.keys(SHOWN), ...PLAIN, "each", "if", "on", "arg", "ignore"];
+const WORDS = [...Object.keys(SHOWN), ...PLAIN, "each", "if", "on", "arg", "model", "ignore"];
+
+/** Stands for a row that no address goes through. */
+const NOWHERE = { list: { base: /** @type {const} */ ("value"), hops: 0, path: [] }, key: "" };
 const MODIFIERS = ["prevent", "stop", "self", "once", "throttle", "enter", "esc"];
 // Below what two deliberate clicks are apart, above a double click by mistake.
 const THROTTLE_MS = 300;

@@ -9,6 +9,7 @@
  */
 
 import { outer } from "./expression.js";
+import { Model } from "./model.js";
 import { Spot } from "./spots.js";
 
 /** @typedef {import("./expression.js").Dependency} Dependency */
@@ -16,6 +17,8 @@ import { Spot } from "./spots.js";
 /** @typedef {import("./expression.js").Scope} Scope */
 /** @typedef {import("./spots.js").List} List */
 /** @typedef {import("./spots.js").Watcher} Watcher */
+/** @typedef {import("./actions.js").SendOptions} SendOptions */
+/** @typedef {import("./model.js").Path} Path */
 /** @typedef {import("./template.js").ActionPart} ActionPart */
 /** @typedef {import("./template.js").BlockPart} BlockPart */
 /** @typedef {import("./template.js").Part} Part */
@@ -30,6 +33,10 @@ import { Spot } from "./spots.js";
  * @property {Watcher[]} waiting for the first document
  * @property {(watcher: Watcher) => void} mark
  * @property {(part: ActionPart, element: Element, scope: Scope) => void} listen
+ * @property {Set<{ send: () => void }>} models with an edit that is not sent
+ * @property {(path: Path, value: unknown, options: SendOptions) => Promise<unknown>} set
+ * @property {(action: string, error: unknown, element: Element) => void} refuse
+ * @property {typeof unsubscribe} unsubscribe
  */
 
 /** @typedef {{ release: () => void }} Tie */
@@ -60,6 +67,8 @@ export function grow(template, root, scope, page, row) {
     const made =
       part.kind === "show"
         ? new Binding(part, node, scope)
+        : part.kind === "model"
+        ? new Model(part, /** @type {import("./model.js").AnyControl} */ (node), scope, page)
         : new (part.kind === "each" ? Each : Condition)(part, /** @type {Comment} */ (node), scope, page);
     // A list of a plain path is told by its spot, with the ops that led there.
     if (!(part.kind === "each" && part.expression.plain)) {
@@ -96,7 +105,7 @@ function find(root, path) {
  * @param {Watcher} watcher
  * @param {Scope} scope
  */
-function unsubscribe(outside, watcher, scope) {
+export function unsubscribe(outside, watcher, scope) {
   for (const use of outside) spotOf(use, scope).watchers?.delete(watcher);
 }
 

@@ -17,6 +17,7 @@
  * @property {number} n
  * @property {EventId} event
  * @property {number} seq
+ * @property {[epoch: number, seq: number]} [sent]
  * @property {string} page
  * @property {string[]} can
  */
@@ -29,18 +30,22 @@
  * @property {number | null} saved
  * @property {boolean} resumed
  * @property {string} [token]
+ * @property {boolean} [forgotten]
  * @property {{ actions_in_flight?: number, message_bytes_max?: number }} [limits]
+ * @property {Declared} [actions]
  */
 
+/** @typedef {{ [name: string]: { only_if_seen?: boolean, secret?: boolean } | undefined }} Declared what to know of actions */
 /** @typedef {[epoch: number, n: number]} EventId */
 /** @typedef {[epoch: number, n: number, kind: string, body: JsonObject]} Event */
 /** @typedef {[seq: number, kind: "applied", value?: Json]} Applied */
 /** @typedef {[seq: number, kind: "failed" | "refused", code: string, text: string]} Rejected */
 /** @typedef {Applied | Rejected} Outcome */
+/** @typedef {[seq: number, kind: "pending"]} Pending */
 
 /**
  * @typedef {object} Extras
- * @property {Outcome[]} [r]
+ * @property {(Outcome | Pending)[]} [r]
  * @property {Event[]} [e]
  * @property {number} [saved]
  * @property {boolean} [restored]
@@ -56,7 +61,8 @@
  */
 
 /**
- * @typedef {["h", Hello] | ["a", seq: number, name: string, payload: unknown] | ["v", seq: number]
+ * @typedef {["h", Hello] | ["a", seq: number, name: string, payload: unknown, seen?: [epoch: number, n: number]]
+ *   | ["v", seq: number]
  *   | ["k", n: number] | ["r"] | ["p"]} ClientMessage
  */
 
@@ -128,7 +134,7 @@ const isExtras = (extras) =>
   extras === undefined ||
   (isMap(extras) &&
     isListOf(extras.r, ([seq, kind, code, text]) =>
-      isCount(seq) && (kind === "applied" || ((kind === "failed" || kind === "refused") && isText(code) && isText(text)))) &&
+      isCount(seq) && (kind === "applied" || kind === "pending" || ((kind === "failed" || kind === "refused") && isText(code) && isText(text)))) &&
     isListOf(extras.e, ([epoch, n, kind, body]) => isCount(epoch) && isCount(n) && isText(kind) && isMap(body)) &&
     (extras.saved === undefined || isCount(extras.saved)));
 
@@ -141,7 +147,7 @@ const SHAPES = new Map(/** @type {[string, (...items: unknown[]) => boolean][]} 
   ["w", (w) =>
     isMap(w) && isText(w.session) && isCount(w.epoch) && isCount(w.ack) && typeof w.resumed === "boolean" &&
     (w.saved === null || isCount(w.saved)) && (w.token === undefined || isText(w.token)) &&
-    (w.limits === undefined || isMap(w.limits))],
+    (w.limits === undefined || isMap(w.limits)) && (w.actions === undefined || isMap(w.actions))],
   ["s", (n, ack, document, extras) => isCount(n) && isCount(ack) && isMap(document) && isExtras(extras)],
   ["d", (n, ack, ops, extras) => isCount(n) && isCount(ack) && isListOf(ops ?? null, () => true) && isExtras(extras)],
   ["o", (seq, code, text) => isCount(seq) && isText(code) && isText(text)],

@@ -1,0 +1,194 @@
+/**
+ * `w-model`: a control and a field of the state that follow each other.
+ *
+ * A control is *open* from the first edit until its last write has its outcome, and while an input method composes.
+ * What comes from the server meanwhile is not shown, since it is older than what the person has typed; when the control
+ * closes it shows what the server has then. Of what is typed while a write is on its way only the last is sent. [SET-3]
+ *
+ * @module
+ */
+
+import { outer } from "./expression.js";
+import { controlValue } from "./forms.js";
+import { own } from "./own.js";
+
+/** @typedef {import("./expression.js").Dependency} Dependency */
+/** @typedef {import("./expression.js").Scope} Scope */
+/** @typedef {import("./template.js").ModelPart} ModelPart */
+/** @typedef {import("./template.js").RowPlace} RowPlace */
+/** @typedef {import("./view.js").Page} Page */
+/** @typedef {(string | { [key: string]: unknown })[]} Path */
+
+/** A control of the page, with all that those there are have. */
+/** @typedef {HTMLInputElement & { options: HTMLOptionsCollection }} AnyControl */
+
+export class Model {
+  queued = false;
+  /** An edit that is not sent. */
+  #edited = false;
+  /** How many writes have no outcome. */
+  #running = 0;
+  #composing = false;
+  /** The value that the field had when the control last took it. */
+  #shown = /** @type {unknown} */ (NOTHING);
+  #listeners = new AbortController();
+
+  /**
+   * @param {ModelPart} part
+   * @param {AnyControl} control
+   * @param {Scope} scope
+   * @param {Page} page
+   */
+  constructor(part, control, scope, page) {
+    this.part = part;
+    this.control = control;
+    this.scope = scope;
+    this.page = page;
+    const { signal } = this.#listeners;
+    /** @type {(type: string, listener: () => void) => void} */
+    const on = (type, listener) => control.addEventListener(type, listener, { signal });
+    on("input", () => this.#edit());
+    on("change", () => this.send());
+    on("blur", () => this.send());
+    on("compositionstart", () => (this.#composing = true));
+    on("compositionend", () => {
+      this.#composing = false;
+      // Chromium tells of the input before, others after; what has not changed is not sent again.
+      this.#edit();
+    });
+  }
+
+  /** Shows what the field has, unless the person has something newer. */
+  refresh() {
+    if (this.#edited || this.#running || this.#composing) return;
+    const value = this.part.expression.read(this.scope);
+    if (value === this.#shown) return;
+    this.#shown = value;
+    this.control.removeAttribute("aria-invalid");
+    show(this.control, value);
+  }
+
+  #edit() {
+    if (this.#composing) return;
+    this.#edited = true;
+    this.page.models.add(this);
+    if (!this.part.lazy && !this.#running) this.send();
+  }
+
+  /** Sends an edit that waits; before an action, say, which may be about it. */
+  send() {
+    this.page.models.delete(this);
+    if (!this.#edited || this.#composing) return;
+    this.#edited = false;
+    const value = this.#value();
+    if (value === this.#sending) return;
+    void this.#write(value);
+  }
+
+  /** What the last write says that has no outcome. */
+  #sending = /** @type {unknown} */ (NOTHING);
+
+  #value() {
+    const { control } = this;
+    const value = controlValue(control);
+    const now = this.part.expression.read(this.scope);
+    if (control.type === "checkbox" && Array.isArray(now)) {
+      const others = now.filter((item) => String(item) !== control.value);
+      return control.checked ? [...others, control.value] : others;
+    }
+    // The values of options and radios are text; in a field that holds a number they mean one.
+    const isNumber = typeof now === "number" && typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value));
+    return isNumber && (control.type === "radio" || control.localName === "select") ? Number(value) : value;
+  }
+
+  /** @param {unknown} value */
+  async #write(value) {
+    const { control, page } = this;
+    const path = addressOf(this.part.address, this.part.rows, this.scope);
+    /** @param {string} state */
+    const onState = (state) => control.setAttribute("w-state", state);
+    this.#running++;
+    this.#sending = value;
+    let refused = false;
+    try {
+      await page.set(path, value, { secret: control.type === "password", onState });
+      control.removeAttribute("aria-invalid");
+    } catch (error) {
+      refused = true;
+      control.setAttribute("aria-invalid", "true");
+      page.refuse("$set", error, control);
+    }
+    this.#running--;
+    if (this.#running) return;
+    this.#sending = NOTHING;
+    if (this.#edited) {
+      if (!this.part.lazy) this.send();
+      return;
+    }
+    // What was refused stays, so that it can be mended.
+    if (refused) this.#shown = this.part.expression.read(this.scope);
+    else {
+      this.#shown = NOTHING;
+      this.refresh();
+    }
+  }
+
+  release() {
+    this.send();
+    this.#listeners.abort();
+    this.page.unsubscribe(this.part.outside, this, this.scope);
+  }
+}
+
+/**
+ * The way from the document to a field: rows by their keys, never by their places. [SET-2]
+ *
+ * @param {Dependency} use
+ * @param {RowPlace[]} rows the rows around it, outermost first
+ * @param {Scope} scope
+ * @returns {Path}
+ */
+function addressOf({ hops, path }, rows, scope) {
+  const at = rows.length - 1 - hops;
+  const row = rows[at];
+  if (!row) return path;
+  const of = outer(scope, hops);
+  const outside = rows.slice(0, at);
+  const list = addressOf(row.list, outside, /** @type {Scope} */ (of.parent));
+  return [...list, { [row.key]: own(of.value, row.key) ?? null }, ...path];
+}
+
+/**
+ * @param {AnyControl} control
+ * @param {unknown} value
+ */
+function show(control, value) {
+  const text = value == null ? "" : String(value);
+  if (control.type === "checkbox") {
+    control.checked = Array.isArray(value) ? value.some((item) => String(item) === control.value) : !!value;
+  } else if (control.type === "radio") {
+    control.checked = value != null && control.value === text;
+  } else if (control.type === "select-multiple") {
+    const chosen = Array.isArray(value) ? value.map(String) : [];
+    for (const option of control.options) option.selected = chosen.includes(option.value);
+  } else if (control.value !== text && controlValue(control) !== value) {
+    write(control, text);
+  }
+}
+
+/**
+ * Puts a text into a control and leaves the caret where it was.
+ *
+ * @param {AnyControl} control
+ * @param {string} text
+ */
+function write(control, text) {
+  const focused = control.ownerDocument.activeElement === control;
+  // Not all kinds have a caret, and those throw or say null.
+  const place = focused && /^(text|search|url|tel|password|textarea)$/.test(control.type);
+  const [start, end] = [control.selectionStart, control.selectionEnd];
+  control.value = text;
+  if (place) control.setSelectionRange(start, end);
+}
+
+const NOTHING = Symbol();
