@@ -47,9 +47,40 @@ test('text streams token by token, stops, goes on where it stopped, and is clear
   assert.equal(await story(page), '')
 }))
 
+test('controls and fields follow each other, and nothing that is typed is lost', withWorld(async ({ open, proxy }) => {
+  const page = await open()
+  await shown(page)
+  await at(page, '#name').pressSequentially('Ada Lovelace', { delay: 5 })
+  await expectText(page, '#echo', 'Ada Lovelace')
+  assert.equal(await at(page, '#name').inputValue(), 'Ada Lovelace')
+  await at(page, '#quiet').check()
+  await at(page, '#guests').fill('13')
+  await page.getByText('The table seats twelve').first().waitFor()
+  assert.equal(await at(page, '#guests').inputValue(), '13', 'what was refused can be mended')
+  await at(page, '#guests').fill('5')
+  await button(page, 'fields', 'Reserve').click()
+  await expectText(page, '#answer', 'a table for 5 is kept for Ada Lovelace, by the window')
+
+  // The row that is written to is the one that was shown, wherever it is by now.
+  const first = at(page, '#fields .dish').first()
+  assert.equal(await first.inputValue(), 'Soup')
+  await first.focus()
+  await button(page, 'fields', 'Turn the menu').click()
+  await at(page, '#fields .dish[aria-label=Soup]').last().fill('Broth')
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('#fields .dish')].map((dish) => dish.getAttribute('aria-label')).join() === 'Pie,Plums,Broth')
+
+  // What is typed without a network goes out when there is one.
+  proxy.refuse()
+  await expectText(page, '#connection', 'waiting to reconnect')
+  await at(page, '#name').fill('Grace')
+  proxy.resume()
+  await expectText(page, '#echo', 'Grace')
+}))
+
 test('the source of each example is a click away', withWorld(async ({ open, context }) => {
   const page = await open()
-  for (const card of ['counter', 'start', 'progress', 'end', 'result', 'text', 'table']) {
+  for (const card of ['counter', 'start', 'progress', 'end', 'result', 'text', 'fields', 'table']) {
     const links = await at(page, `#${card} > footer a`).evaluateAll((links) => links.map((link) => /** @type {HTMLAnchorElement} */ (link).href))
     assert.ok(links.length >= 2, `${card} links to its Rust and its HTML`)
     for (const link of links) {

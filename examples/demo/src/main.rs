@@ -1,9 +1,10 @@
-//! The demo: seven small examples in one page, on one state a session.
+//! The demo: eight small examples in one page, on one state a session.
 //!
 //! Each example is a module with its part of the state and its actions; `page/index.html` holds its markup.
 //! The page links to the source of each.
 
 mod counter;
+mod fields;
 mod heavy;
 mod primes;
 mod source;
@@ -16,7 +17,7 @@ use clap::Parser;
 use serde::Serialize;
 use windlass::prelude::*;
 
-use crate::{counter::Counter, heavy::Heavy, table::Table, text::Text};
+use crate::{counter::Counter, fields::Fields, heavy::Heavy, table::Table, text::Text};
 
 /// What each session owns; the page shows all of it.
 #[derive(Clone, Serialize)]
@@ -26,6 +27,7 @@ struct Demo {
     counter: Counter,
     heavy: Heavy,
     text: Text,
+    fields: Fields,
     table: Table,
 }
 
@@ -38,6 +40,7 @@ impl Demo {
             counter: Counter::default(),
             heavy: Heavy::default(),
             text: Text::default(),
+            fields: Fields::default(),
             table: Table::default(),
         }
     }
@@ -61,6 +64,7 @@ async fn main() -> Result {
     let app = counter::register(app);
     let app = heavy::register(app);
     let app = text::register(app);
+    let app = fields::register(app);
     let app = table::register(app);
     app.router(source::router()).page(page!("page")).serve(options.addr).await
 }

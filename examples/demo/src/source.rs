@@ -34,9 +34,10 @@ const END: &str = "</section>\n";
 
 const PAGE: &str = include_str!("../page/index.html");
 
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     ("main.rs", include_str!("main.rs")),
     ("counter.rs", include_str!("counter.rs")),
+    ("fields.rs", include_str!("fields.rs")),
     ("heavy.rs", include_str!("heavy.rs")),
     ("primes.rs", include_str!("primes.rs")),
     ("text.rs", include_str!("text.rs")),
