@@ -15,8 +15,9 @@ use windlass_engine::Mode;
 use windlass_jobs::PoolOptions;
 
 use crate::fields::Field;
+use crate::guest::{Authenticate, Per};
 use crate::hooks::Hooks;
-use crate::hub::{Hub, HubOptions};
+use crate::hub::{Doors, Hub, HubOptions};
 use crate::live::Live;
 use crate::page::Page;
 use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
@@ -49,6 +50,8 @@ pub struct App<S: State, V = Whole> {
     pub(crate) hooks: Hooks<S>,
     keys: Vec<(&'static str, &'static str)>,
     page: Option<Page>,
+    pub(crate) per: Per,
+    pub(crate) authenticate: Option<Authenticate>,
     routers: Vec<Router>,
     options: HubOptions,
     allowed_hosts: Vec<String>,
@@ -69,6 +72,8 @@ impl<S: State> App<S, Whole> {
             hooks: Hooks::default(),
             keys: Vec::new(),
             page: None,
+            per: Per::default(),
+            authenticate: None,
             routers: Vec::new(),
             options: HubOptions {
                 message_bytes_max: windlass_protocol::limits::MESSAGE_BYTES_MAX,
@@ -96,6 +101,8 @@ impl<S: State> App<S, Whole> {
             hooks: self.hooks,
             keys: self.keys,
             page: self.page,
+            per: self.per,
+            authenticate: self.authenticate,
             routers: self.routers,
             options: self.options,
             allowed_hosts: self.allowed_hosts,
@@ -382,6 +389,9 @@ impl<S: State, V: View<S>> App<S, V> {
         {
             self.problems.push(error.text);
         }
+        if self.per == Per::User && self.authenticate.is_none() {
+            self.problems.push("`session_per(Per::User)` needs `authenticate`, to know who it is".to_owned());
+        }
         if !self.problems.is_empty() {
             return Err(Error::internal(self.problems.join("; ")));
         }
@@ -397,7 +407,8 @@ impl<S: State, V: View<S>> App<S, V> {
             development: self.development,
             warned_of_copy: AtomicBool::new(false),
         };
-        let hub = Hub::new(program, self.options, self.init, self.keys, self.pool)?;
+        let hub =
+            Hub::new(program, self.options, self.init, self.keys, self.pool, Doors::new(self.per, self.authenticate))?;
         Ok(Live::new(hub, self.page, self.routers))
     }
 

@@ -16,6 +16,7 @@ use windlass_jobs::JobHandle;
 use windlass_protocol::{ClientId, Close, CloseCode, Epoch, Hello, JobId, Secret, SessionId};
 
 use crate::callback::{Reporter, refused};
+use crate::guest::{Guest, Home};
 use crate::hub::Hub;
 use crate::inbox::{Entry, Inbox};
 use crate::outlet::Outlet;
@@ -27,6 +28,10 @@ use crate::{Handle, lock};
 pub(crate) struct Cell<S: State> {
     pub(crate) id: SessionId,
     pub(crate) epoch: Epoch,
+    /// What it belongs to, when it is not one tab's.
+    pub(crate) home: Option<Home>,
+    /// Whose it is, beside the session: a hello must not wait for a turn that takes long.
+    identity: Mutex<Option<Arc<str>>>,
     hub: Arc<Hub<S>>,
     role: Role,
     inbox: Mutex<Inbox<S>>,
@@ -61,10 +66,12 @@ struct Core<S: State> {
 }
 
 impl<S: State> Cell<S> {
-    pub(crate) fn new(hub: Arc<Hub<S>>, epoch: Epoch, session: Session<Program<S>>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub<S>>, epoch: Epoch, session: Session<Program<S>>, home: Option<Home>) -> Self {
         Self {
             id: session.id(),
             epoch,
+            home,
+            identity: Mutex::default(),
             role: Role::default(),
             inbox: Mutex::default(),
             tokens: Mutex::default(),
@@ -108,6 +115,39 @@ impl<S: State> Cell<S> {
     pub(crate) fn accepts(&self, hello: &Hello, secret: Secret) -> bool {
         let known = (hello.client, token_hash(secret));
         !self.gone.load(Ordering::Acquire) && lock(&self.tokens).contains(&known)
+    }
+
+    /// Whether a guest may have this session: it is theirs, or they have logged in and it was nobody's.
+    pub(crate) fn admits(&self, guest: &Guest, client: ClientId) -> bool {
+        let mut identity = lock(&self.identity);
+        match (&*identity, &guest.identity) {
+            (None, Some(subject)) => {
+                *identity = Some(Arc::clone(subject));
+                lock(&self.inbox).push(Entry::Identify(Arc::clone(subject), client));
+                true
+            }
+            (known, subject) => known == subject,
+        }
+    }
+
+    /// Whether a guest who has no token of it may join: it is theirs, and still there.
+    pub(crate) fn is_open_to(&self, guest: &Guest) -> bool {
+        !self.gone.load(Ordering::Acquire) && *lock(&self.identity) == guest.identity
+    }
+
+    /// Says whose a fresh session is.
+    pub(crate) fn identify(&self, subject: Arc<str>, client: ClientId) {
+        *lock(&self.identity) = Some(Arc::clone(&subject));
+        lock(&self.inbox).push(Entry::Identify(subject, client));
+    }
+
+    /// Ends the connections of somebody who has logged out. Whether it was theirs.
+    pub(crate) fn logout(&self, subject: &str) -> bool {
+        let theirs = lock(&self.identity).as_deref() == Some(subject);
+        if theirs {
+            self.close(|| CloseCode::Login.into());
+        }
+        theirs
     }
 
     /// Brings a connection that said hello.
@@ -331,6 +371,11 @@ impl<S: State> Cell<S> {
                 core.outlets.retain(|outlet| outlet.id != connection);
                 Input::Lost(connection)
             }
+            Entry::Identify(identity, client) => {
+                // The tokens of those who are let go are void at once.
+                core.greeted = true;
+                Input::Identify { identity, client }
+            }
             Entry::Update(update) => Input::Update(update),
             Entry::Begin(update) => Input::Begin(update),
             Entry::Settle(ticket, outcome) => {
@@ -407,7 +452,7 @@ impl<S: State> Cell<S> {
 
     /// Ends a session that cannot go on.
     fn fail(self: &Arc<Self>) {
-        self.hub.forget(self.id);
+        self.hub.forget(self);
         let mut core = lock(&self.core);
         self.gone.store(true, Ordering::Release);
         core.failed = true;
@@ -562,7 +607,7 @@ mod tests {
         let app = App::new(Counter::default).action("add", |state, _cx, by: u64| state.count += by);
         let hub = Arc::clone(&app.build().unwrap().hub);
         let outlet = Arc::new(Outlet::new(ConnectionId(1), Dialect::Compact));
-        let cell = hub.welcome(&outlet, hello()).unwrap();
+        let cell = hub.welcome(&outlet, hello(), &Guest::default()).unwrap();
         let add = |seq: u64| Utf8Bytes::from(format!("[\"a\",{seq},\"add\",1]"));
 
         assert!(cell.role.take(), "somebody works");

@@ -24,13 +24,15 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect};
 
 use crate::cell::Cell;
+use crate::guest::Guest;
 use crate::hub::{BUSY_RETRY, Hub};
 use crate::outlet::Outlet;
 use crate::program::State;
 use crate::rate::Rate;
 
 /// The life of a connection, from the upgraded socket to its end.
-pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded: Upgraded) {
+/// `guest` says who it is, or that they are turned away.
+pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded: Upgraded, guest: Option<Guest>) {
     let config = Some(config(hub.options.message_bytes_max));
     // Nearly always a bare TCP stream, which is then worked on without the layers that carried it here.
     match upgraded.downcast::<TokioIo<TcpStream>>() {
@@ -40,11 +42,11 @@ pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded
             let read = read_buf.to_vec();
             drop(read_buf);
             let socket = WebSocketStream::from_partially_read(io.into_inner(), read, Role::Server, config).await;
-            live(hub, dialect, socket).await;
+            live(hub, dialect, socket, guest).await;
         }
         Err(upgraded) => {
             let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, config).await;
-            live(hub, dialect, socket).await;
+            live(hub, dialect, socket, guest).await;
         }
     }
 }
@@ -53,9 +55,14 @@ async fn live<S: State, IO: AsyncRead + AsyncWrite + Unpin>(
     hub: Arc<Hub<S>>,
     dialect: Dialect,
     socket: WebSocketStream<IO>,
+    guest: Option<Guest>,
 ) {
     let closing = hub.closing.clone();
     let mut connection = Connection::new(hub, dialect, socket);
+    match guest {
+        Some(guest) => connection.guest = guest,
+        None => connection.outlet.close(Close::new(CloseCode::Login)),
+    }
     // Until hello nobody knows this connection, so that it listens for the end itself.
     let greeted = tokio::select! {
         greeted = poll_fn(|task| connection.poll(task, Until::Greeted)) => greeted,
@@ -85,6 +92,7 @@ struct Connection<S: State, IO> {
     socket: WebSocketStream<IO>,
     outlet: Arc<Outlet>,
     cell: Option<Arc<Cell<S>>>,
+    guest: Guest,
     /// The message that is being sent, and how much of it was.
     sending: Option<(Bytes, usize)>,
     /// Messages of the turn that is being read.
@@ -142,6 +150,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             socket,
             outlet,
             cell: None,
+            guest: Guest::default(),
             sending: None,
             texts: Vec::new(),
             unflushed: false,
@@ -313,7 +322,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         }
         let first = self.texts.remove(0);
         match self.outlet.dialect.decode(&first) {
-            Ok(ClientMessage::Hello(hello)) => match self.hub.welcome(&self.outlet, *hello) {
+            Ok(ClientMessage::Hello(hello)) => match self.hub.welcome(&self.outlet, *hello, &self.guest) {
                 Ok(cell) => {
                     self.cell = Some(cell);
                     self.due = Instant::now() + PING_EVERY;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token
 use windlass_store::{Key, MemoryStore, Node, SessionStore as _};
 
 use crate::cell::Cell;
+use crate::guest::{Authenticate, Cookies, Guest, Home, Per};
 use crate::hooks::Visit;
 use crate::outlet::Outlet;
 use crate::program::{Program, Settling, State};
@@ -33,6 +34,9 @@ pub(crate) struct Hub<S: State> {
     keys: Vec<(&'static str, &'static str)>,
     pub(crate) pool: Pool,
     store: MemoryStore,
+    pub(crate) doors: Doors,
+    /// The sessions that are not one tab's, by what they belong to.
+    homes: DashMap<Home, SessionId>,
     /// Hands out `Arc`s, never guards.
     registry: DashMap<SessionId, Arc<Cell<S>>>,
     origin: Instant,
@@ -59,6 +63,19 @@ pub(crate) struct HubOptions {
     pub(crate) expire_after: Duration,
 }
 
+/// Who is let in, and what shares a session.
+pub(crate) struct Doors {
+    pub(crate) per: Per,
+    pub(crate) authenticate: Option<Authenticate>,
+    pub(crate) cookies: Cookies,
+}
+
+impl Doors {
+    pub(crate) fn new(per: Per, authenticate: Option<Authenticate>) -> Self {
+        Self { per, authenticate, cookies: Cookies::new() }
+    }
+}
+
 impl<S: State> Hub<S> {
     pub(crate) fn new(
         program: Program<S>,
@@ -66,6 +83,7 @@ impl<S: State> Hub<S> {
         init: Box<dyn Fn() -> S + Send + Sync>,
         keys: Vec<(&'static str, &'static str)>,
         pool: PoolOptions,
+        doors: Doors,
     ) -> Result<Arc<Self>> {
         let runtime = Handle::try_current()
             .map_err(|_| Error::internal("an app is built inside a tokio runtime: call it from an async function"))?;
@@ -76,6 +94,8 @@ impl<S: State> Hub<S> {
             keys,
             pool: Pool::new(pool),
             store: MemoryStore::new(FIRST_START),
+            doors,
+            homes: DashMap::new(),
             registry: DashMap::new(),
             origin: Instant::now(),
             connections: AtomicU64::new(0),
@@ -133,8 +153,9 @@ impl<S: State> Hub<S> {
         self.registry.get(&id).map(|cell| Arc::clone(&cell))
     }
 
-    pub(crate) fn forget(&self, id: SessionId) {
-        self.registry.remove(&id);
+    pub(crate) fn forget(&self, cell: &Cell<S>) {
+        self.registry.remove(&cell.id);
+        self.leave_home(cell);
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Cell<S>>> {
@@ -145,25 +166,55 @@ impl<S: State> Hub<S> {
         self.registry.len()
     }
 
-    /// The session that a hello asks for, or a fresh one.
-    pub(crate) fn welcome(self: &Arc<Self>, outlet: &Arc<Outlet>, hello: Hello) -> Result<Arc<Cell<S>>, Close> {
+    /// The session that a hello asks for, or that the guest has elsewhere, or a fresh one.
+    pub(crate) fn welcome(
+        self: &Arc<Self>,
+        outlet: &Arc<Outlet>,
+        hello: Hello,
+        guest: &Guest,
+    ) -> Result<Arc<Cell<S>>, Close> {
         if self.draining.is_cancelled() {
             return Err(draining());
         }
+        let home = self.doors.per.home(guest).map_err(|()| Close::new(CloseCode::Login))?;
         let secret = Secret(random::bytes());
-        let known = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok()).and_then(|token| {
+        let token = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok());
+        let known = token.and_then(|token| {
             let cell = self.find(token.session)?;
-            cell.accepts(&hello, token.secret).then_some(cell)
+            (cell.accepts(&hello, token.secret) && cell.admits(guest, hello.client)).then_some(cell)
         });
-        let cell = match known {
-            Some(cell) => cell,
-            None => self.fresh(&hello)?,
+        let cell = match (known, home) {
+            (Some(cell), _) => cell,
+            (None, None) => self.fresh(&hello, guest, None)?,
+            (None, Some(home)) => match self.homes.entry(home.clone()) {
+                Entry::Occupied(mut at) => match self.find(*at.get()).filter(|cell| cell.is_open_to(guest)) {
+                    Some(cell) => cell,
+                    None => {
+                        let cell = self.fresh(&hello, guest, Some(home))?;
+                        at.insert(cell.id);
+                        cell
+                    }
+                },
+                // Held meanwhile, so that pages that come together find one session and not one each.
+                Entry::Vacant(at) => {
+                    let cell = self.fresh(&hello, guest, Some(home))?;
+                    at.insert(cell.id);
+                    cell
+                }
+            },
         };
         cell.hello(Arc::clone(outlet), Box::new(hello), secret);
         Ok(cell)
     }
 
-    fn fresh(self: &Arc<Self>, hello: &Hello) -> Result<Arc<Cell<S>>, Close> {
+    /// Takes a session's home away, unless another session has it by now.
+    fn leave_home(&self, cell: &Cell<S>) {
+        if let Some(home) = &cell.home {
+            self.homes.remove_if(home, |_, session| *session == cell.id);
+        }
+    }
+
+    fn fresh(self: &Arc<Self>, hello: &Hello, guest: &Guest, home: Option<Home>) -> Result<Arc<Cell<S>>, Close> {
         if self.registry.len() >= self.options.sessions_max {
             return Err(Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) });
         }
@@ -184,9 +235,13 @@ impl<S: State> Hub<S> {
         };
         let mut session = Session::new(options, state);
         self.keys.iter().for_each(|(list, field)| session.key(list, field));
-        let cell = Arc::new(Cell::new(Arc::clone(self), options.epoch, session));
+        let cell = Arc::new(Cell::new(Arc::clone(self), options.epoch, session, home));
+        if let Some(identity) = &guest.identity {
+            cell.identify(Arc::clone(identity), hello.client);
+        }
         if let Some(init) = &self.program.hooks.init {
-            let (init, visit) = (Arc::clone(init), Visit::new(hello.page.clone(), None));
+            let (init, visit) =
+                (Arc::clone(init), Visit::new(hello.page.clone(), guest.identity.as_deref().map(str::to_owned)));
             cell.begin(Box::new(move |state, cx| init(state, cx, &visit)));
         }
         self.registry.insert(id, Arc::clone(&cell));
@@ -218,6 +273,7 @@ impl<S: State> Hub<S> {
         for cell in self.all() {
             if cell.retire(now, self.options.unused_after, self.options.expire_after) {
                 self.registry.remove_if(&cell.id, |_, known| Arc::ptr_eq(known, &cell));
+                self.leave_home(&cell);
                 let removed = self.store.remove(Key(cell.id.0), windlass_store::Epoch(cell.epoch.0));
                 if let Err(error) = removed {
                     tracing::warn!(session = %cell.id, %error, "a record stays behind");

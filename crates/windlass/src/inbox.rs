@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use windlass_engine::{ConnectionId, Fault, JobReport, Ticket};
-use windlass_protocol::{Hello, JobId, Secret};
+use windlass_protocol::{ClientId, Hello, JobId, Secret};
 
 use crate::outlet::Outlet;
 use crate::program::{Program, State, Update};
@@ -15,6 +15,7 @@ pub(crate) enum Entry<S: State> {
     Hello(Arc<Outlet>, Box<Hello>, Secret),
     Text(Arc<Outlet>, Utf8Bytes),
     Lost(ConnectionId),
+    Identify(Arc<str>, ClientId),
     Update(Update<S>),
     /// What a fresh session begins with.
     Begin(Update<S>),

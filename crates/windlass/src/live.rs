@@ -7,9 +7,11 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::IntoResponse as _;
 use axum::routing::{any, get};
+use http::header::{CONTENT_TYPE, SET_COOKIE};
 use http::{Method, StatusCode};
 use windlass_protocol::SessionId;
 
+use crate::guest::Per;
 use crate::hub::Hub;
 use crate::page::{self, Page};
 use crate::program::State;
@@ -55,8 +57,21 @@ impl<S: State> Live<S> {
             router = router.merge(routes);
         }
         if let Some(page) = page {
+            let doors = Arc::clone(&hub);
             router = router.fallback(move |request: Request| async move {
-                page.respond(request.method(), request.uri(), request.headers())
+                let mut response = page.respond(request.method(), request.uri(), request.headers());
+                // With the page, so that two tabs that are opened at once come with the same one.
+                if doors.doors.per == Per::Browser
+                    && response
+                        .headers()
+                        .get(CONTENT_TYPE)
+                        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+                    && doors.doors.cookies.known(request.headers()).is_none()
+                {
+                    let (cookie, _) = doors.doors.cookies.make(request.headers());
+                    response.headers_mut().insert(SET_COOKIE, cookie);
+                }
+                response
             });
         }
         Self { hub, router }
@@ -116,6 +131,13 @@ impl<S: State> Live<S> {
                 cell.update(Box::new(move |state, cx| change(state, cx).into_reply().map(drop)))
             })
             .count()
+    }
+
+    /// Ends every connection of somebody who has logged out, with `login`. How many sessions were theirs.
+    ///
+    /// Their sessions stay, and open only to whoever [`App::authenticate`](crate::App::authenticate) knows as them.
+    pub fn logout(&self, subject: &str) -> usize {
+        self.hub.all().iter().filter(|cell| cell.logout(subject)).count()
     }
 
     /// How many sessions there are.

@@ -7,15 +7,17 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
     CONNECTION, HOST, HeaderMap, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_VERSION, SET_COOKIE, UPGRADE,
 };
+use http::request::Parts;
 use http::{Method, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use windlass_protocol::Dialect;
 
-use crate::connection;
+use crate::guest::{self, Guest, Per};
 use crate::hub::Hub;
 use crate::program::State;
+use crate::{Error, connection};
 
 /// Answers the request for a socket, and serves it when the connection is upgraded.
 pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Response {
@@ -42,22 +44,57 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
     if hub.closing.is_cancelled() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "the server goes down\n");
     }
+    let (cookie, browser) = match hub.doors.per {
+        Per::Browser => match hub.doors.cookies.known(headers) {
+            Some(known) => (None, Some(known)),
+            None => {
+                let (cookie, hash) = hub.doors.cookies.make(headers);
+                (Some(cookie), Some(hash))
+            }
+        },
+        Per::Tab | Per::User => (None, None),
+    };
     let upgrade = hyper::upgrade::on(&mut request);
+    let (parts, _) = request.into_parts();
     let task = Arc::clone(hub);
     hub.tasks.spawn(async move {
+        let guest = guest(&task, &parts, browser).await;
+        drop(parts);
         // A peer that left between its request and the answer: nothing exists yet.
         if let Ok(upgraded) = upgrade.await {
-            connection::serve(task, dialect, upgraded).await;
+            connection::serve(task, dialect, upgraded, guest).await;
         }
     });
-    Response::builder()
+    let mut response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(CONNECTION, "upgrade")
         .header(UPGRADE, "websocket")
         .header(SEC_WEBSOCKET_ACCEPT, accept)
         .header(SEC_WEBSOCKET_PROTOCOL, dialect.subprotocol())
         .body(Body::empty())
-        .expect("these headers are valid")
+        .expect("these headers are valid");
+    if let Some(cookie) = cookie {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Who connects; none for those who are turned away.
+async fn guest<S: State>(hub: &Hub<S>, parts: &Parts, browser: Option<[u8; 32]>) -> Option<Guest> {
+    let Some(authenticate) = &hub.doors.authenticate else { return Some(Guest { identity: None, browser }) };
+    let asked = windlass_engine::guard(|| authenticate(parts)).map_err(Error::internal);
+    let answer = match asked {
+        Ok(asking) => guest::ask(asking).await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(identity) => Some(Guest { identity, browser }),
+        Err(error) if error.is_internal() => {
+            tracing::warn!(%error, "a page was turned away: nobody could say who it is");
+            None
+        }
+        Err(_) => None,
+    }
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response {

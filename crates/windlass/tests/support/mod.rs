@@ -183,6 +183,17 @@ impl Client {
         }
     }
 
+    /// The next message, or null when the server closes.
+    pub(crate) async fn answer(&mut self) -> Value {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Value::Null,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
     pub(crate) async fn closed(mut self) -> (u16, Value) {
         loop {
             match self.socket.next().await {

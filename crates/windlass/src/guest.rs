@@ -1,0 +1,224 @@
+//! Who connects: whom the app knows, which browser it is, and what each shares a session with.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{COOKIE, HeaderValue, ORIGIN};
+use http::request::Parts;
+use sha2::{Digest, Sha256};
+
+use crate::program::{State, View};
+use crate::{App, Error, Result, random};
+
+/// What shares a session. See [`App::session_per`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Per {
+    /// Each tab has its own.
+    #[default]
+    Tab,
+    /// The tabs of a browser share one, known by a cookie.
+    Browser,
+    /// All pages of a person share one, known by what [`App::authenticate`] says.
+    User,
+}
+
+/// Somebody whom the app knows. See [`App::authenticate`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    subject: Arc<str>,
+}
+
+impl Identity {
+    /// Somebody by a name of the app's own that is never given to anybody else: an account's id, say.
+    #[must_use]
+    pub fn new(subject: impl Into<Arc<str>>) -> Self {
+        Self { subject: subject.into() }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
+/// Asks the app who it is.
+pub(crate) type Authenticate = Box<dyn Fn(&Parts) -> Asking + Send + Sync>;
+type Asking = Pin<Box<dyn Future<Output = Result<Option<Identity>>> + Send>>;
+
+/// Who has opened a connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Guest {
+    pub(crate) identity: Option<Arc<str>>,
+    /// The hash of the browser's cookie.
+    pub(crate) browser: Option<[u8; 32]>,
+}
+
+/// What a session belongs to, when it is not one tab's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Home {
+    Browser([u8; 32]),
+    User(Arc<str>),
+}
+
+impl Per {
+    /// Where the guest's session is looked for; an error when it is nobody and has to be somebody.
+    pub(crate) fn home(self, guest: &Guest) -> Result<Option<Home>, ()> {
+        match self {
+            Self::Tab => Ok(None),
+            Self::Browser => Ok(guest.browser.map(Home::Browser)),
+            Self::User => guest.identity.clone().map(Home::User).map(Some).ok_or(()),
+        }
+    }
+}
+
+/// Waits for the app's word on a guest. An error closes with `login`.
+pub(crate) async fn ask(mut asking: Asking) -> Result<Option<Arc<str>>> {
+    let answered = poll_fn(move |task| match windlass_engine::guard(|| asking.as_mut().poll(task)) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(answer)) => Poll::Ready(answer),
+        Err(panic) => Poll::Ready(Err(Error::internal(format!("`authenticate` panicked: {panic}")))),
+    });
+    match tokio::time::timeout(ASKED_MAX, answered).await {
+        Ok(answer) => Ok(answer?.map(|identity| identity.subject)),
+        Err(_) => Err(Error::internal(format!("`authenticate` took longer than {ASKED_MAX:?}"))),
+    }
+}
+
+/// The cookies by which browsers are told apart. Only this process can make one, so that a made-up one is none.
+pub(crate) struct Cookies {
+    key: [u8; 32],
+}
+
+impl Cookies {
+    pub(crate) fn new() -> Self {
+        Self { key: random::bytes() }
+    }
+
+    /// The hash of the cookie that came with a request, if it is one of ours.
+    pub(crate) fn known(&self, headers: &HeaderMap) -> Option<[u8; 32]> {
+        let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut values = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        values.find_map(|(name, value)| (name == NAME).then(|| self.check(value)).flatten())
+    }
+
+    fn check(&self, value: &str) -> Option<[u8; 32]> {
+        let (random, seal) = value.split_at_checked(DIGITS)?;
+        (self.seal(random) == seal).then(|| Sha256::digest(value.as_bytes()).into())
+    }
+
+    /// A new one: what to set, and the hash of it.
+    pub(crate) fn make(&self, request: &HeaderMap) -> (HeaderValue, [u8; 32]) {
+        let random = hex(&random::bytes::<16>());
+        let value = format!("{random}{}", self.seal(&random));
+        // A page that came over TLS says so; what a proxy makes of it is not known here.
+        let secure = request.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+        let secure = if secure { "; Secure" } else { "" };
+        let cookie = format!("{NAME}={value}; Path=/; Max-Age={AGE_SECONDS}; HttpOnly; SameSite=Lax{secure}");
+        let cookie = HeaderValue::from_str(&cookie).expect("digits and attributes are a header value");
+        (cookie, Sha256::digest(value.as_bytes()).into())
+    }
+
+    /// Both sides have one length, so that nothing can be appended to what was sealed.
+    fn seal(&self, random: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.key);
+        hash.update(random.as_bytes());
+        hex(&hash.finalize()[..16])
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl<S: State, V: View<S>> App<S, V> {
+    /// What shares a session: each tab has its own by default, [`Per::Browser`] and [`Per::User`] let pages see the same.
+    ///
+    /// Up to 16 pages share one; when one more comes, the page that was away for longest begins anew.
+    ///
+    /// ```
+    /// use windlass::{Per, prelude::*};
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Basket { items: u64 }
+    ///
+    /// let app = App::new(Basket::default)
+    ///     .session_per(Per::Browser)
+    ///     .action("put", |state, _cx, ()| state.items += 1);
+    /// # let _ = app;
+    /// ```
+    pub fn session_per(mut self, per: Per) -> Self {
+        self.per = per;
+        self
+    }
+
+    /// Finds out who connects, before there is a session: from cookies, headers, or what a middleware has left in the
+    /// extensions of the request.
+    ///
+    /// `None` is a stranger who is let in, an error turns the page away with `login`, and so does an answer that takes more
+    /// than 5 seconds. A session that a stranger began goes on when they log in, with another token and without the
+    /// other pages that it had; one of somebody else is never given.
+    ///
+    /// ```
+    /// use windlass::{Identity, Per, prelude::*};
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Notes { notes: Vec<String> }
+    ///
+    /// let app = App::new(Notes::default).session_per(Per::User).authenticate(|request| {
+    ///     let user = request.headers.get("x-user").and_then(|user| user.to_str().ok()).map(str::to_owned);
+    ///     async move { Ok(Some(Identity::new(user.ok_or_else(|| Error::refuse("login", "who are you?"))?))) }
+    /// });
+    /// # let _ = app;
+    /// ```
+    pub fn authenticate<F>(mut self, f: impl Fn(&Parts) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Option<Identity>>> + Send + 'static,
+    {
+        self.authenticate = Some(Box::new(move |parts| Box::pin(f(parts))));
+        self
+    }
+}
+
+const NAME: &str = "windlass_browser";
+const DIGITS: usize = 32;
+/// As long as browsers keep one at most.
+const AGE_SECONDS: u32 = 400 * 24 * 60 * 60;
+/// A page that waits for longer looks broken.
+const ASKED_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(cookie: &str) -> HeaderMap {
+        HeaderMap::from_iter([(COOKIE, cookie.parse().unwrap())])
+    }
+
+    /// YOURS-ALONE
+    #[test]
+    fn a_cookie_that_was_not_made_here_is_none() {
+        let cookies = Cookies::new();
+        let (set, hash) = cookies.make(&HeaderMap::new());
+        let set = set.to_str().unwrap();
+        let pair = set.split(';').next().unwrap();
+        assert!(set.contains("; HttpOnly; SameSite=Lax") && !set.contains("Secure"), "{set}");
+        assert_eq!(cookies.known(&with(&format!("a=b; {pair}; c=d"))), Some(hash));
+        assert_eq!(Cookies::new().known(&with(pair)), None, "of another process");
+        let other = format!("{}{}", &pair[..pair.len() - 1], if pair.ends_with('0') { 1 } else { 0 });
+        for made_up in [&*other, "windlass_browser=", "windlass_browser", "x"] {
+            assert_eq!(cookies.known(&with(made_up)), None, "{made_up}");
+        }
+    }
+
+    #[test]
+    fn a_page_over_tls_keeps_its_cookie_to_tls() {
+        let request = HeaderMap::from_iter([(ORIGIN, "https://a.example".parse().unwrap())]);
+        assert!(Cookies::new().make(&request).0.to_str().unwrap().ends_with("; Secure"));
+    }
+}
