@@ -1,10 +1,10 @@
 //! Where the pool reads the time, so that a test can hold it still.
 
 use std::fmt;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::guard::lock;
+use crate::sync::Mutex;
 
 /// A source of time that never goes back.
 pub trait Clock: Send + Sync + 'static {

@@ -4,7 +4,8 @@
 //! be lost, so a full buffer holds the callback up until someone takes them or the job is told to stop.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
@@ -14,6 +15,7 @@ use crate::guard::{clip, lock};
 use crate::job::Cancelled;
 use crate::report::{Progress, Report};
 use crate::schedule::Schedule;
+use crate::sync::{Condvar, Mutex};
 
 /// Partial results that wait to be taken. Enough for a tenth of a second at 640 a second.
 pub const PARTIALS_MAX: usize = 64;
@@ -56,14 +58,22 @@ struct Told {
     log: VecDeque<Arc<str>>,
     partials: Vec<Box<RawValue>>,
     partial_bytes: usize,
+    /// The future that is the callback, and those inside it that wait for room.
+    wakers: Vec<Waker>,
 }
 
 impl Feed {
-    /// Notes the start, from which on there are ticks if there are any.
+    /// Notes the start of an attempt, from which on there are ticks if there are any.
     pub(crate) fn start(&self, now: Instant, every: Option<Duration>) {
         let mut told = lock(&self.told);
         told.started = Some(now);
         told.schedule = every.map(|period| Schedule::new(now, period));
+        told.progress_due = None;
+        if told.progress.fraction.is_some() || told.progress.text.is_some() {
+            // An earlier attempt's. The lines of the log stay: they tell why it failed.
+            let lines = told.progress.lines;
+            told.progress = Progress { lines, ..Progress::default() };
+        }
     }
 
     /// Notes the end, from which on no time passes for this job.
@@ -151,20 +161,49 @@ impl Feed {
         }
     }
 
+    /// As [`put_partial`](Self::put_partial), for a future: when there is no room, its waker is called when there may be.
+    pub(crate) fn poll_partial(
+        &self,
+        partial: &mut Option<Box<RawValue>>,
+        waker: &Waker,
+        is_stopping: impl Fn() -> bool,
+    ) -> Poll<Result<bool, Cancelled>> {
+        let mut told = lock(&self.told);
+        if is_stopping() {
+            return Poll::Ready(Err(Cancelled));
+        }
+        let bytes = partial.as_ref().map_or(0, |partial| partial.get().len());
+        if !told.has_room(bytes) {
+            told.remember(waker);
+            return Poll::Pending;
+        }
+        told.partials.extend(partial.take());
+        told.partial_bytes += bytes;
+        Poll::Ready(Ok(told.partials.len() == 1))
+    }
+
+    /// Remembers the future that is the callback, to be woken when its job is told to stop.
+    pub(crate) fn remember(&self, waker: &Waker) {
+        lock(&self.told).remember(waker);
+    }
+
     pub(crate) fn take_partials(&self) -> Vec<Box<RawValue>> {
         let mut told = lock(&self.told);
         told.partial_bytes = 0;
         let partials = std::mem::take(&mut told.partials);
         drop(told);
-        self.room.notify_all();
+        if !partials.is_empty() {
+            self.wake();
+        }
         partials
     }
 
-    /// Wakes a callback that waits for room, after its job was told to stop.
+    /// Wakes a callback that waits: there is room, or its job was told to stop.
     pub(crate) fn wake(&self) {
         // A callback that has looked and not begun to wait holds the lock: without taking it, the ring could be missed.
-        drop(lock(&self.told));
+        let wakers = std::mem::take(&mut lock(&self.told).wakers);
         self.room.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -172,6 +211,12 @@ impl Told {
     fn has_room(&self, bytes: usize) -> bool {
         self.partials.is_empty()
             || (self.partials.len() < PARTIALS_MAX && self.partial_bytes + bytes <= PARTIAL_BYTES_MAX)
+    }
+
+    fn remember(&mut self, waker: &Waker) {
+        if !self.wakers.iter().any(|known| known.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
     }
 
     fn plan(&mut self, clock: &dyn Clock) -> Option<Instant> {
@@ -191,7 +236,7 @@ impl Told {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::clock::ManualClock;

@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// The longest text of a panic that is passed on, in bytes.
 pub(crate) const PANIC_TEXT_MAX: usize = 4 * 1024;
@@ -12,7 +14,7 @@ pub(crate) const PANIC_TEXT_MAX: usize = 4 * 1024;
 ///
 /// No code of an app runs while one of this crate's locks is held, but for a sink, whose panics are caught
 /// inside. What a lock guards is therefore whole even if a thread should panic.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -58,7 +60,7 @@ fn text(payload: &(dyn Any + Send)) -> String {
     clip(text, PANIC_TEXT_MAX)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::panic::panic_any;

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,10 +13,23 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::feed::{Feed, LINE_BYTES_MAX};
 use crate::guard::clip;
 use crate::life::SharedLife;
+use crate::options::SubmitError;
 use crate::pool::Shared;
 use crate::report::Progress;
+use crate::retry::Retry;
+use crate::schedule::is_period;
+use crate::sync::{AtomicBool, AtomicU32};
 use crate::task::Task;
-use crate::timers::{Kind, Timer};
+use crate::timers::{Alarm, Timer};
+
+/// How a callback is written, and so what it runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A function that blocks: it has a thread of the pool to itself.
+    Blocking,
+    /// A future: it runs on the pool's [`Spawner`](crate::Spawner).
+    Future,
+}
 
 /// What is to be known about a job before it runs.
 ///
@@ -39,13 +53,62 @@ pub struct Spec {
     /// How long the callback may run before it is reported as timed out whether it stops or not; for ever by default.
     /// Nothing can end a running thread from outside: it keeps its place in the pool until the callback returns.
     pub hard_timeout: Option<Duration>,
+    /// Whether a callback that fails is run again; by default it is not. Timeouts hold for each attempt.
+    pub retry: Option<Retry>,
+    /// What [`Job::key`] gives; empty by default.
+    pub key: Arc<str>,
+    /// Whether the sink hears of its place in the queue; by default it does not.
+    pub ranked: bool,
 }
 
 impl Spec {
-    /// A job called `name` of `owner`, without ticks and timeouts.
+    /// A job called `name` of `owner`, without ticks, timeouts and retries.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, owner: u64) -> Self {
-        Self { name: name.into(), owner, every: None, soft_timeout: None, hard_timeout: None }
+        Self {
+            name: name.into(),
+            owner,
+            every: None,
+            soft_timeout: None,
+            hard_timeout: None,
+            retry: None,
+            key: Arc::default(),
+            ranked: false,
+        }
+    }
+
+    /// Whether a pool would take such a job. Submitting asks this too.
+    ///
+    /// # Errors
+    /// The setting that is wrong.
+    pub fn check(&self) -> Result<(), SubmitError> {
+        if let Some(period) = self.every.filter(|&period| !is_period(period)) {
+            return Err(SubmitError::InvalidPeriod(period));
+        }
+        let soft = self.soft_timeout.unwrap_or(Duration::from_nanos(1));
+        for timeout in [Some(soft), self.hard_timeout].into_iter().flatten() {
+            if timeout.is_zero() || timeout < soft {
+                return Err(SubmitError::InvalidTimeout(timeout));
+            }
+        }
+        match &self.retry {
+            Some(retry) if !retry.is_sound() => Err(SubmitError::InvalidRetry(retry.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs a callback that fails again, as `retry` says.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Tells the sink the job's place in the queue while it waits.
+    #[must_use]
+    pub fn ranked(mut self) -> Self {
+        self.ranked = true;
+        self
     }
 
     /// Asks for a tick at each `period`.
@@ -95,6 +158,23 @@ impl Job {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.core().name
+    }
+
+    /// A key that is the same in every attempt: give it to a payment system, say, so that nothing is done twice.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.core().key
+    }
+
+    /// Which attempt this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.core().life.attempt()
+    }
+
+    /// Says that a failure of this attempt is final, whatever the job's [`Retry`] says: trying again would not help.
+    pub fn give_up(&self) {
+        self.core().has_given_up.store(true, Ordering::Relaxed);
     }
 
     /// The place to stop: an error once the job was cancelled, has run into its soft timeout or the pool shuts down.
@@ -150,10 +230,7 @@ impl Job {
     /// The job then ends as [`End::Panicked`](crate::End::Panicked).
     pub fn emit(&self, value: impl Serialize) -> Result<(), Cancelled> {
         self.checkpoint()?;
-        let partial = match to_raw_value(&value) {
-            Ok(partial) => partial,
-            Err(error) => panic!("a partial result cannot be written as JSON: {error}"),
-        };
+        let partial = raw(&value);
         let core = self.core();
         if core.feed.put_partial(partial, || core.is_stopping())? {
             self.task.tell(crate::Report::Partials);
@@ -175,7 +252,8 @@ impl Job {
     fn report_at(&self, at: Option<Instant>) {
         if let Some(at) = at {
             let core = self.core();
-            core.pool.timers.set(Timer { at, id: core.id, kind: Kind::Progress }, &self.task);
+            let timer = Timer { at, id: core.id, alarm: Alarm::Progress, attempt: core.life.attempt() };
+            core.pool.timers.set(timer, &self.task);
         }
     }
 }
@@ -183,6 +261,51 @@ impl Job {
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.core().describe("Job", f)
+    }
+}
+
+/// What a callback that is a future holds of its own job: a [`Job`] whose `emit` waits without holding a thread.
+///
+/// When the job is told to stop, the future is dropped at its next `await`; it need not ask.
+pub struct FutureJob(pub(crate) Job);
+
+impl FutureJob {
+    /// Hands over a partial result, as [`Job::emit`] does, and waits for room without holding a thread.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the future should return; then the value is not handed over.
+    ///
+    /// # Panics
+    /// When the value cannot be written as JSON, as [`Job::emit`] does.
+    pub async fn emit(&self, value: impl Serialize) -> Result<(), Cancelled> {
+        let core = self.0.core();
+        let mut partial = Some(raw(&value));
+        let put = std::future::poll_fn(|cx| core.feed.poll_partial(&mut partial, cx.waker(), || core.is_stopping()));
+        if put.await? {
+            self.0.task.tell(crate::Report::Partials);
+        }
+        Ok(())
+    }
+}
+
+impl Deref for FutureJob {
+    type Target = Job;
+
+    fn deref(&self) -> &Job {
+        &self.0
+    }
+}
+
+impl fmt::Debug for FutureJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.core().describe("FutureJob", f)
+    }
+}
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    match to_raw_value(value) {
+        Ok(value) => value,
+        Err(error) => panic!("a partial result cannot be written as JSON: {error}"),
     }
 }
 
@@ -232,6 +355,12 @@ impl JobHandle {
         core.feed.elapsed(&*core.pool.clock)
     }
 
+    /// Which attempt runs or comes next, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.task.core().life.attempt()
+    }
+
     /// Whether the job is over; its last report is then under way or has arrived.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -253,16 +382,24 @@ pub(crate) struct Core {
     pub(crate) every: Option<Duration>,
     pub(crate) soft_timeout: Option<Duration>,
     pub(crate) hard_timeout: Option<Duration>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) key: Arc<str>,
+    pub(crate) ranked: bool,
+    pub(crate) form: Form,
     pub(crate) pool: Arc<Shared>,
     pub(crate) life: SharedLife,
+    /// The place in the queue that the sink was told last; 0 for none.
+    pub(crate) told_rank: AtomicU32,
+    /// Whether a failure is final whatever `retry` says.
+    pub(crate) has_given_up: AtomicBool,
     /// Whether the callback has seen that it should stop. Its thread alone reads it, after it has returned.
     pub(crate) has_seen_stop: AtomicBool,
     pub(crate) feed: Feed,
 }
 
 impl Core {
-    pub(crate) fn new(spec: Spec, id: u64, pool: Arc<Shared>) -> Self {
-        let Spec { name, owner, every, soft_timeout, hard_timeout } = spec;
+    pub(crate) fn new(spec: Spec, form: Form, id: u64, pool: Arc<Shared>) -> Self {
+        let Spec { name, owner, every, soft_timeout, hard_timeout, retry, key, ranked } = spec;
         Self {
             id,
             name,
@@ -270,28 +407,43 @@ impl Core {
             every,
             soft_timeout,
             hard_timeout,
+            retry,
+            key,
+            ranked,
+            form,
             pool,
             life: SharedLife::new(),
+            told_rank: AtomicU32::new(0),
+            has_given_up: AtomicBool::new(false),
             has_seen_stop: AtomicBool::new(false),
             feed: Feed::default(),
         }
     }
 
+    /// How long the job waits for its next attempt if this one has failed; `None` when it is over then.
+    pub(crate) fn rests(&self) -> Option<Duration> {
+        let retry = self.retry.as_ref()?;
+        let attempt = self.life.attempt();
+        let final_failure = self.has_given_up.load(Ordering::Relaxed) || attempt >= retry.attempts;
+        (!final_failure).then(|| retry.backoff(attempt))
+    }
+
     /// The timers that a job has while it runs.
     pub(crate) fn timers(&self) -> impl Iterator<Item = Timer> {
         let moments = self.feed.moments();
+        let attempt = self.life.attempt();
         let after = |timeout: Option<Duration>| moments.started?.checked_add(timeout?);
         [
-            (Kind::Progress, moments.progress),
-            (Kind::Tick, moments.tick),
-            (Kind::SoftTimeout, after(self.soft_timeout)),
-            (Kind::HardTimeout, after(self.hard_timeout)),
+            (Alarm::Progress, moments.progress),
+            (Alarm::Tick, moments.tick),
+            (Alarm::SoftTimeout, after(self.soft_timeout)),
+            (Alarm::HardTimeout, after(self.hard_timeout)),
         ]
         .into_iter()
-        .filter_map(|(kind, at)| Some(Timer { at: at?, id: self.id, kind }))
+        .filter_map(move |(alarm, at)| Some(Timer { at: at?, id: self.id, alarm, attempt }))
     }
 
-    fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         let stopping = self.life.now().is_stopping();
         if stopping {
             self.has_seen_stop.store(true, Ordering::Relaxed);

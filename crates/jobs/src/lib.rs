@@ -1,4 +1,4 @@
-//! Runs long callbacks on bounded pools of its own threads, and tells how each of them is getting on.
+//! Runs long callbacks on bounded pools of its own threads and as futures on a runtime that it is given, and tells how each of them is getting on.
 //!
 //! ```
 //! use std::sync::mpsc;
@@ -74,17 +74,25 @@ mod feed;
 mod guard;
 mod job;
 mod life;
+mod options;
 mod pool;
 mod priority;
 mod queue;
 mod report;
+mod retry;
 mod schedule;
+mod slot;
+mod sync;
 mod task;
 mod timers;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use feed::{LINE_BYTES_MAX, LOG_LINES_MAX, PARTIAL_BYTES_MAX, PARTIALS_MAX};
-pub use job::{Cancelled, Job, JobHandle, Spec};
-pub use pool::{Pool, PoolOptions, Stats, SubmitError};
+pub use job::{Cancelled, Form, FutureJob, Job, JobHandle, Spec};
+pub use options::{PoolOptions, SubmitError};
+pub use pool::{Pool, Spawner, Stats};
 pub use report::{End, Progress, Report, Sink};
+pub use retry::{ATTEMPTS_MAX, Retry};
 pub use schedule::{PERIOD_MAX, PERIOD_MIN};
+pub use slot::Slot;
+pub use task::BoxFuture;

@@ -6,13 +6,18 @@
 //!
 //! ```text
 //! queued ── Start ──▶ running ── Cancel ──▶ cancelling ─┐
-//!    │                  │  └── SoftTimeout ▶ timing out ┤
-//!    │                  ├──────────── Finish ───────────┴──▶ ended
-//!    │                  └── HardTimeout, Lose ──▶ abandoned ── Finish ──▶ ended
-//!    └── Cancel, Lose ──▶ ended
+//!   │ ▲                 │  └── SoftTimeout ▶ timing out ┤
+//!   │ └───── Retry ─────┼──────────── Finish ───────────┴──▶ ended
+//!   │                   └── HardTimeout, Lose ──▶ abandoned ── Finish ──▶ ended
+//!   └── Cancel, Lose ──▶ ended
 //! ```
+//!
+//! The number of the attempt is part of the word that the threads race for, so that a timeout of one attempt that
+//! comes late cannot meet the next.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
+
+use crate::sync::AtomicU64;
 
 /// Where a job is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +50,8 @@ pub(crate) enum Event {
     HardTimeout,
     /// The pool shuts down, and nobody waits for it any more.
     Lose,
+    /// The callback has failed, and is to be run again.
+    Retry,
     /// The callback has returned or panicked.
     Finish,
 }
@@ -58,6 +65,8 @@ pub(crate) enum Effect {
     Run,
     /// Wake the callback if it waits, so that it sees that it should stop.
     Signal,
+    /// Let it wait for its next attempt.
+    Rest,
     /// Report the end. The callback has not run, and never will.
     EndQueued,
     /// Report the end. The callback still runs, and what it returns will be dropped.
@@ -83,20 +92,21 @@ pub(crate) enum Asked {
 impl Life {
     /// The life after `event`, and what the one who brought the event must do.
     pub(crate) fn on(self, event: Event) -> (Self, Effect) {
-        use Effect::{EndAbandoned, EndFinished, EndQueued, Nothing, Run, Signal};
+        use Effect::{EndAbandoned, EndFinished, EndQueued, Nothing, Rest, Run, Signal};
         use Life::{Abandoned, Cancelling, Ended, Queued, Running, TimingOut};
         match (self, event) {
             (Queued, Event::Start) => (Running, Run),
             (Queued, Event::Cancel | Event::Lose) => (Ended, EndQueued),
             (Running, Event::Cancel) => (Cancelling, Signal),
             (Running, Event::SoftTimeout) => (TimingOut, Signal),
+            (Running, Event::Retry) => (Queued, Rest),
             (Running, Event::Finish) => (Ended, EndFinished { asked: Asked::Nobody }),
             // The first who asked is the reason of the end: a cancel that comes after the soft timeout
             // does not make the timeout unsaid, nor the other way round.
-            (Cancelling, Event::Finish) => (Ended, EndFinished { asked: Asked::Cancel }),
-            (TimingOut, Event::Finish) => (Ended, EndFinished { asked: Asked::Timeout }),
+            (Cancelling, Event::Finish | Event::Retry) => (Ended, EndFinished { asked: Asked::Cancel }),
+            (TimingOut, Event::Finish | Event::Retry) => (Ended, EndFinished { asked: Asked::Timeout }),
             (Running | Cancelling | TimingOut, Event::HardTimeout | Event::Lose) => (Abandoned, EndAbandoned),
-            (Abandoned, Event::Finish) => (Ended, Nothing),
+            (Abandoned, Event::Finish | Event::Retry) => (Ended, Nothing),
             (life, _) => (life, Nothing),
         }
     }
@@ -111,32 +121,53 @@ impl Life {
         matches!(self, Life::Abandoned | Life::Ended)
     }
 
-    fn from_bits(bits: u8) -> Self {
+    fn from_bits(bits: u64) -> Self {
         const ALL: [Life; 6] =
             [Life::Queued, Life::Running, Life::Cancelling, Life::TimingOut, Life::Abandoned, Life::Ended];
-        ALL[usize::from(bits)]
+        ALL[(bits % ATTEMPT) as usize]
     }
 }
 
-/// A [`Life`] that several threads move at once, each step whole.
+/// One attempt more, beside the life in the low byte.
+const ATTEMPT: u64 = 1 << 8;
+
+/// A [`Life`] that several threads move at once, each step whole, and the number of its attempt.
 #[derive(Debug)]
-pub(crate) struct SharedLife(AtomicU8);
+pub(crate) struct SharedLife(AtomicU64);
 
 impl SharedLife {
     pub(crate) fn new() -> Self {
-        Self(AtomicU8::new(Life::Queued as u8))
+        Self(AtomicU64::new(ATTEMPT | Life::Queued as u64))
     }
 
     /// Applies `event` in one atomic step and says what the caller must do.
     pub(crate) fn on(&self, event: Event) -> Effect {
+        self.step(event, None)
+    }
+
+    /// Applies `event` if it meets the attempt that it is about.
+    pub(crate) fn on_attempt(&self, event: Event, attempt: u32) -> Effect {
+        self.step(event, Some(attempt))
+    }
+
+    fn step(&self, event: Event, attempt: Option<u32>) -> Effect {
         let mut bits = self.0.load(Ordering::Acquire);
         loop {
+            if attempt.is_some_and(|attempt| attempt_of(bits) != attempt) {
+                return Effect::Nothing;
+            }
             let (next, effect) = Life::from_bits(bits).on(event);
-            match self.0.compare_exchange_weak(bits, next as u8, Ordering::AcqRel, Ordering::Acquire) {
+            let next = bits - bits % ATTEMPT + next as u64 + if effect == Effect::Rest { ATTEMPT } else { 0 };
+            match self.0.compare_exchange(bits, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return effect,
                 Err(now) => bits = now,
             }
         }
+    }
+
+    /// The number of the attempt, from 1: the one that runs, or the one that comes.
+    pub(crate) fn attempt(&self) -> u32 {
+        attempt_of(self.0.load(Ordering::Acquire))
     }
 
     /// Where the job is now; by the time the caller looks, it may be further.
@@ -145,7 +176,12 @@ impl SharedLife {
     }
 }
 
-#[cfg(test)]
+fn attempt_of(bits: u64) -> u32 {
+    // It grows by one a retry, of which there are few.
+    (bits / ATTEMPT) as u32
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -155,7 +191,9 @@ mod tests {
         runs: u32,
         ends: u32,
         signals: u32,
-        returned: bool,
+        rests: u32,
+        /// A thread is inside the callback.
+        inside: bool,
     }
 
     /// Walks every interleaving of the threads' scripts and checks what must hold in each.
@@ -168,37 +206,46 @@ mod tests {
             let mut scripts = scripts.to_vec();
             scripts[i] = rest;
             // A pool thread that was not told to run has nothing to finish.
-            if event == Event::Finish && seen.runs == 0 {
+            if matches!(event, Event::Finish | Event::Retry) && !seen.inside {
                 interleave(life, &seen, &scripts, checked);
                 continue;
             }
             let (next, effect) = life.on(event);
-            seen.returned |= event == Event::Finish;
+            let returns = matches!(event, Event::Finish | Event::Retry);
             match effect {
                 Effect::Nothing => {}
                 Effect::Run => {
-                    assert_eq!(seen.ends, 0, "run after the end");
+                    assert!(seen.ends == 0 && !seen.inside, "run after the end, or twice at once");
                     seen.runs += 1;
+                    seen.inside = true;
                 }
                 Effect::Signal => {
-                    assert!(seen.runs == 1 && seen.ends == 0 && !seen.returned, "signal to nobody");
+                    assert!(seen.inside && seen.ends == 0, "signal to nobody");
                     seen.signals += 1;
                 }
+                Effect::Rest => {
+                    assert!(
+                        seen.inside && returns && seen.signals == 0,
+                        "a job that was asked to stop is not run again"
+                    );
+                    seen.rests += 1;
+                }
                 Effect::EndQueued => {
-                    assert_eq!(seen.runs, 0, "a job that ran cannot end as a queued one");
+                    assert!(!seen.inside, "a job that runs cannot end as a queued one");
                     seen.ends += 1;
                 }
                 Effect::EndAbandoned => {
-                    assert!(seen.runs == 1 && !seen.returned, "abandoned without running");
+                    assert!(seen.inside && !returns, "abandoned without running");
                     seen.ends += 1;
                 }
                 Effect::EndFinished { asked } => {
-                    assert!(seen.runs == 1 && seen.returned);
+                    assert!(seen.inside && returns);
                     assert_eq!(asked == Asked::Nobody, seen.signals == 0, "asked and signals agree");
                     seen.ends += 1;
                 }
             }
-            assert!(seen.ends <= 1 && seen.runs <= 1 && seen.signals <= 1, "{seen:?}");
+            seen.inside &= !returns;
+            assert!(seen.ends <= 1 && seen.runs <= 1 + seen.rests && seen.signals <= 1, "{seen:?}");
             assert_eq!(next.is_over(), seen.ends == 1, "over exactly when the end was told");
             if life.is_stopping() {
                 assert!(next.is_stopping(), "a job that stops never goes on");
@@ -230,6 +277,22 @@ mod tests {
             interleave(Life::Queued, &Seen::default(), &scripts, &mut checked);
         }
         assert_eq!(checked, 1 + 3 + 6 + 6 + 630 + 5040, "all of them were walked");
+        let retried: &[Event] = &[Event::Start, Event::Retry, Event::Start, Event::Finish];
+        for scripts in [vec![retried], vec![retried, cancel, timer], vec![retried, cancel, timer, shutdown]] {
+            interleave(Life::Queued, &Seen::default(), &scripts, &mut checked);
+        }
+        assert_eq!(checked, 5686 + 1 + 105 + 3780, "those with a retry too");
+    }
+
+    #[test]
+    fn a_timeout_of_an_earlier_attempt_is_nothing_to_the_next() {
+        let life = SharedLife::new();
+        assert_eq!((life.on(Event::Start), life.attempt()), (Effect::Run, 1));
+        assert_eq!((life.on(Event::Retry), life.attempt()), (Effect::Rest, 2));
+        assert_eq!(life.on(Event::Start), Effect::Run);
+        assert_eq!(life.on_attempt(Event::HardTimeout, 1), Effect::Nothing);
+        assert_eq!(life.on_attempt(Event::SoftTimeout, 2), Effect::Signal);
+        assert_eq!(life.on(Event::Retry), Effect::EndFinished { asked: Asked::Timeout });
     }
 
     #[test]

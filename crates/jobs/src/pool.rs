@@ -3,94 +3,26 @@
 //! Threads start when there is work for them, take jobs from the [queue](crate::queue) and stay until the pool
 //! shuts down. The lock of the pool is never held while code of an app runs.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, io, thread};
 
 use crate::clock::{Clock, SystemClock};
 use crate::guard::lock;
-use crate::job::{Core, Job, JobHandle, Spec};
+use crate::job::{Core, Form, FutureJob, Job, JobHandle, Spec};
 use crate::life::{Effect, Event, Life};
+use crate::options::{PoolOptions, SubmitError};
 use crate::priority;
 use crate::queue::{Full, Limits, Queue};
 use crate::report::{End, Report, Sink};
-use crate::schedule::is_period;
-use crate::task::{Callback, Task, TypedTask};
-use crate::timers::{Due, Kind, Timer, Timers};
-
-/// The settings of a pool.
-#[derive(Debug, Clone)]
-pub struct PoolOptions {
-    /// The name of its threads, which get a number behind it. `jobs` by default.
-    pub name: String,
-    /// How many jobs run at the same time. One for each core by default, and never less than one.
-    pub threads: usize,
-    /// How many jobs wait, of all owners together; more are [`SubmitError::QueueFull`]. 4,096 by default.
-    pub queue_max: usize,
-    /// How many jobs of one owner wait; more are [`SubmitError::OwnerQueueFull`]. 1,024 by default.
-    pub owner_queue_max: usize,
-    /// How many jobs of one owner run at the same time; the others wait. As many as there are threads by default.
-    pub owner_running_max: usize,
-    /// The niceness of the threads on Linux, from 1 to 19; 0 leaves it alone. 10 by default: about a tenth of
-    /// the share of a thread that has not been lowered, so that sockets come first and jobs still go on.
-    pub nice: i32,
-}
-
-impl Default for PoolOptions {
-    fn default() -> Self {
-        Self {
-            name: "jobs".to_owned(),
-            threads: thread::available_parallelism().map_or(1, usize::from),
-            queue_max: 4096,
-            owner_queue_max: 1024,
-            owner_running_max: usize::MAX,
-            nice: 10,
-        }
-    }
-}
-
-/// Why a job was not taken.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SubmitError {
-    /// So many jobs wait as the pool allows. Try again later.
-    QueueFull(usize),
-    /// So many jobs of this owner wait as the pool allows to one. Try again when one of them has ended.
-    OwnerQueueFull(usize),
-    /// No ticks at this period: it is zero, below [`PERIOD_MIN`](crate::PERIOD_MIN) or above [`PERIOD_MAX`](crate::PERIOD_MAX). Fix the code.
-    InvalidPeriod(Duration),
-    /// A timeout that is zero, or a hard one before the soft one. Fix the code.
-    InvalidTimeout(Duration),
-    /// The pool takes no more jobs.
-    ShuttingDown,
-    /// The system gives the pool no thread, and it has none that could run the job. Try again later.
-    NoThread(io::Error),
-}
-
-impl fmt::Display for SubmitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::QueueFull(max) => write!(f, "the queue of jobs is full, {max} wait"),
-            Self::OwnerQueueFull(max) => write!(f, "the owner's queue of jobs is full, {max} wait"),
-            Self::InvalidPeriod(period) => write!(f, "{period:?} is no period for ticks"),
-            Self::InvalidTimeout(timeout) => write!(f, "{timeout:?} is no timeout"),
-            Self::ShuttingDown => f.write_str("the pool of jobs shuts down"),
-            Self::NoThread(error) => write!(f, "no thread for the job: {error}"),
-        }
-    }
-}
-
-impl Error for SubmitError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::NoThread(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+use crate::slot::Slot;
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard};
+use crate::task::{BoxFuture, Task};
+use crate::timers::{Alarm, Due, Timer, Timers};
 
 /// What a pool is busy with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,10 +30,26 @@ impl Error for SubmitError {
 pub struct Stats {
     /// Jobs that wait.
     pub queued: usize,
-    /// Jobs that have a thread, stuck ones included.
+    /// Jobs that run, stuck ones included.
     pub running: usize,
     /// Jobs whose end was reported, while their callback still holds a thread.
     pub stuck: usize,
+    /// Jobs that have failed and wait for their next attempt.
+    pub resting: usize,
+}
+
+/// What runs the futures of a pool: the handle of a runtime.
+///
+/// It must run each future to its end or drop it. A future that it drops ends its job as [`End::Lost`].
+pub trait Spawner: Send + Sync + 'static {
+    /// Runs a future, without waiting for it.
+    fn spawn(&self, future: BoxFuture);
+}
+
+impl<F: Fn(BoxFuture) + Send + Sync + 'static> Spawner for F {
+    fn spawn(&self, future: BoxFuture) {
+        self(future);
+    }
 }
 
 /// A bounded pool of threads for callbacks that take long. The [crate] shows how it is used.
@@ -131,7 +79,27 @@ impl Pool {
         self.shared.run_due();
     }
 
-    /// Puts a job into the queue.
+    /// Says what runs the futures of this pool; before, it takes none. Said again, it changes nothing.
+    pub fn run_futures_on(&self, spawner: impl Spawner) {
+        let _ = self.shared.spawner.set(Box::new(spawner));
+    }
+
+    /// Keeps a place in the queue for a job of `owner`, so that submitting it cannot fail for want of room.
+    ///
+    /// # Errors
+    /// [`SubmitError::QueueFull`] and [`SubmitError::OwnerQueueFull`], [`SubmitError::ShuttingDown`],
+    /// and [`SubmitError::NoSpawner`] for a future when there is nothing to run it.
+    pub fn reserve(&self, owner: u64, form: Form) -> Result<Slot, SubmitError> {
+        if form == Form::Future && self.shared.spawner.get().is_none() {
+            return Err(SubmitError::NoSpawner);
+        }
+        let mut state = lock(&self.shared.state);
+        self.shared.has_room(&state, owner, form)?;
+        state.queues[form as usize].reserve(owner);
+        Ok(Slot { shared: Arc::clone(&self.shared), owner, form })
+    }
+
+    /// Puts a blocking job into the queue.
     ///
     /// `sink` hears of it from now on, possibly before this returns.
     ///
@@ -147,13 +115,28 @@ impl Pool {
         T: Send + 'static,
         E: Send + 'static,
     {
-        check(&spec)?;
-        let shared = &self.shared;
-        let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let core = Core::new(spec, id, Arc::clone(shared));
-        let task: Arc<dyn Task> = Arc::new(TypedTask::new(core, Callback::new(work), sink));
-        shared.push(&task)?;
-        Ok(JobHandle { task })
+        spec.check()?;
+        self.reserve(spec.owner, Form::Blocking)?.submit(spec, work, sink)
+    }
+
+    /// Puts a future into the queue, as [`submit`](Self::submit) does a function that blocks. A cancel and a timeout
+    /// drop it at its next `await`.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), and [`SubmitError::NoSpawner`].
+    pub fn submit_future<T, E, F>(
+        &self,
+        spec: Spec,
+        work: impl Fn(FutureJob) -> F + Send + Sync + 'static,
+        sink: impl Sink<T, E>,
+    ) -> Result<JobHandle, SubmitError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        spec.check()?;
+        self.reserve(spec.owner, Form::Future)?.submit_future(spec, work, sink)
     }
 
     /// What the pool is busy with now.
@@ -161,7 +144,8 @@ impl Pool {
     pub fn stats(&self) -> Stats {
         let state = lock(&self.shared.state);
         let stuck = state.running.iter().filter(|task| task.core().life.now() == Life::Abandoned).count();
-        Stats { queued: state.queue.len(), running: state.running.len(), stuck }
+        let queued = state.queues.iter().map(Queue::len).sum();
+        Stats { queued, running: state.running.len(), stuck, resting: state.resting.len() }
     }
 
     /// Ends everything: takes no new jobs, cancels all, waits for those that run for at most `deadline`, and reports
@@ -186,19 +170,6 @@ impl fmt::Debug for Pool {
     }
 }
 
-fn check(spec: &Spec) -> Result<(), SubmitError> {
-    if let Some(period) = spec.every.filter(|&period| !is_period(period)) {
-        return Err(SubmitError::InvalidPeriod(period));
-    }
-    let soft = spec.soft_timeout.unwrap_or(Duration::from_nanos(1));
-    for timeout in [Some(soft), spec.hard_timeout].into_iter().flatten() {
-        if timeout.is_zero() || timeout < soft {
-            return Err(SubmitError::InvalidTimeout(timeout));
-        }
-    }
-    Ok(())
-}
-
 /// Who does what is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timekeeper {
@@ -221,12 +192,28 @@ pub(crate) struct Shared {
     next_id: AtomicU64,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timers: Timers,
+    spawner: OnceLock<Box<dyn Spawner>>,
 }
 
 struct State {
-    queue: Queue<Arc<dyn Task>>,
-    /// Jobs that have a thread; never more than there are threads.
+    /// One of each [`Form`].
+    queues: [Queue<Arc<dyn Task>>; 2],
+    /// Jobs that have a thread or whose future was spawned; bounded by the options.
     running: Vec<Arc<dyn Task>>,
+    /// How many of them are futures.
+    futures: usize,
+    /// Somebody starts futures; what comes meanwhile is theirs to start. A runtime that is gone drops each future
+    /// where it is spawned, and without this a long queue would end in as many nested calls.
+    starts_futures: bool,
+    /// Jobs that wait for their next attempt, by id. Each has a place in the queue kept.
+    resting: HashMap<u64, Arc<dyn Task>>,
+    /// Whether a moment is set at which those who wait hear of their places.
+    ranks_due: bool,
+    ranks_told: Option<Instant>,
+    /// Waiting jobs whose sinks hear of their places.
+    ranked: usize,
+    /// What a job takes, as a moving average; of jobs that are ranked.
+    usual: Option<Duration>,
     /// Jobs that were cancelled while they waited, until that is reported. They still count as waiting, or
     /// submitting and cancelling in a loop would fill the memory faster than reports can be made.
     ending: usize,
@@ -239,6 +226,7 @@ struct State {
 impl Shared {
     fn new(mut options: PoolOptions, clock: Arc<dyn Clock>, timekeeper: Timekeeper) -> Arc<Self> {
         options.threads = options.threads.max(1);
+        options.futures_max = options.futures_max.max(1);
         options.owner_running_max = options.owner_running_max.max(1);
         let limits = Limits {
             queue_max: options.queue_max,
@@ -246,8 +234,15 @@ impl Shared {
             owner_running_max: options.owner_running_max,
         };
         let state = State {
-            queue: Queue::new(limits),
+            queues: [Queue::new(limits), Queue::new(limits)],
             running: Vec::with_capacity(options.threads.min(64)),
+            futures: 0,
+            starts_futures: false,
+            resting: HashMap::new(),
+            ranks_due: false,
+            ranks_told: None,
+            ranked: 0,
+            usual: None,
             ending: 0,
             threads: 0,
             idle: 0,
@@ -262,37 +257,124 @@ impl Shared {
             next_id: AtomicU64::new(0),
             clock,
             timers: Timers::default(),
+            spawner: OnceLock::new(),
         })
     }
 
-    fn push(self: &Arc<Self>, task: &Arc<dyn Task>) -> Result<(), SubmitError> {
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn release(&self, owner: u64, form: Form) {
+        lock(&self.state).queues[form as usize].release(owner);
+    }
+
+    /// How many jobs of that form run at the same time.
+    fn size(&self, form: Form) -> usize {
+        match form {
+            Form::Blocking => self.options.threads,
+            Form::Future => self.options.futures_max,
+        }
+    }
+
+    fn has_room(&self, state: &State, owner: u64, form: Form) -> Result<(), SubmitError> {
+        if state.closing {
+            return Err(SubmitError::ShuttingDown);
+        }
+        let running = match form {
+            Form::Blocking => state.running.len() - state.futures,
+            Form::Future => state.futures,
+        };
+        let free = self.size(form).saturating_sub(running);
+        state.queues[form as usize].room(owner, state.ending, free).map_err(|full| match full {
+            Full::Queue => SubmitError::QueueFull(self.options.queue_max),
+            Full::Owner => SubmitError::OwnerQueueFull(self.options.owner_queue_max),
+        })
+    }
+
+    /// Puts a job into the queue; its place was kept.
+    pub(crate) fn push(self: &Arc<Self>, task: &Arc<dyn Task>) -> Result<(), SubmitError> {
         let core = task.core();
         let mut state = lock(&self.state);
         if state.closing {
             return Err(SubmitError::ShuttingDown);
         }
-        state.queue.room(core.owner, state.ending).map_err(|full| match full {
-            Full::Queue => SubmitError::QueueFull(self.options.queue_max),
-            Full::Owner => SubmitError::OwnerQueueFull(self.options.owner_queue_max),
-        })?;
-        self.start_threads(&mut state)?;
-        state.queue.push(core.owner, core.id, Arc::clone(task));
-        let wake = state.idle > 0;
-        drop(state);
-        if wake {
-            self.work.notify_one();
-        }
+        self.start_threads(&mut state, core.form)?;
+        self.enqueue(state, task);
         Ok(())
     }
 
+    fn enqueue(self: &Arc<Self>, mut state: MutexGuard<'_, State>, task: &Arc<dyn Task>) {
+        let core = task.core();
+        state.queues[core.form as usize].push(core.owner, core.id, Arc::clone(task));
+        if core.ranked {
+            state.ranked += 1;
+            self.plan_ranks(&mut state);
+        }
+        let wake = state.idle > 0;
+        drop(state);
+        match core.form {
+            Form::Future => self.start_futures(),
+            Form::Blocking if wake => self.work.notify_one(),
+            Form::Blocking => {}
+        }
+    }
+
+    /// Sees to it that those who wait hear of their places, which have changed.
+    fn plan_ranks(&self, state: &mut State) {
+        let waits = state.queues[Form::Blocking as usize].len() > state.idle
+            || state.queues[Form::Future as usize].len() > self.options.futures_max - state.futures;
+        if state.ranked == 0 || state.ranks_due || state.closing || !waits {
+            return;
+        }
+        state.ranks_due = true;
+        let pause = if state.ranked > RANKED_FEW { RANKS_SELDOM } else { RANKS_OFTEN };
+        let now = self.clock.now();
+        self.timers.set_ranks(state.ranks_told.map_or(now, |told| now.max(told + pause)));
+    }
+
+    /// Tells those who wait their places in the queue, if they have changed.
+    fn tell_ranks(&self) {
+        let mut told = Vec::new();
+        let mut state = lock(&self.state);
+        state.ranks_due = false;
+        state.ranks_told = Some(self.clock.now());
+        for form in [Form::Blocking, Form::Future] {
+            for (before, task) in state.queues[form as usize].in_order().into_iter().enumerate() {
+                let core = task.core();
+                let rank = u32::try_from(before + 1).unwrap_or(u32::MAX);
+                if !core.ranked || core.told_rank.swap(rank, Ordering::Relaxed) == rank {
+                    continue;
+                }
+                // It starts when so many rounds of jobs are through, and then it takes one itself.
+                let rounds = u32::try_from((before + 1).div_ceil(self.size(form)) + 1).unwrap_or(u32::MAX);
+                let eta = state.usual.map(|usual| usual.saturating_mul(rounds));
+                told.push((Arc::clone(task), rank, eta));
+            }
+        }
+        drop(state);
+        for (task, rank, eta) in told {
+            task.tell(Report::Waiting { rank, eta });
+        }
+    }
+
+    /// Notes that a job has left the queue.
+    fn left_queue(&self, state: &mut State, core: &Core) {
+        if core.ranked {
+            state.ranked -= 1;
+        }
+        self.plan_ranks(state);
+    }
+
     /// Starts what one more waiting job needs.
-    fn start_threads(self: &Arc<Self>, state: &mut State) -> Result<(), SubmitError> {
+    fn start_threads(self: &Arc<Self>, state: &mut State, form: Form) -> Result<(), SubmitError> {
         if state.timekeeper == Timekeeper::Wanted {
             self.spawn("time", Self::keep_time).map_err(SubmitError::NoThread)?;
             state.timekeeper = Timekeeper::Thread;
         }
         // Threads that were woken and have not come to their job yet still count as idle; so do their jobs as waiting.
-        if state.queue.len() >= state.idle && state.threads < self.options.threads {
+        let waiting = state.queues[Form::Blocking as usize].len();
+        if form == Form::Blocking && waiting >= state.idle && state.threads < self.options.threads {
             match self.spawn(&state.threads.to_string(), Self::work) {
                 Ok(()) => state.threads += 1,
                 Err(error) if state.threads == 0 => return Err(SubmitError::NoThread(error)),
@@ -303,34 +385,36 @@ impl Shared {
         Ok(())
     }
 
-    fn spawn(self: &Arc<Self>, suffix: &str, run: fn(&Self)) -> io::Result<()> {
+    fn spawn(self: &Arc<Self>, suffix: &str, run: fn(&Arc<Self>)) -> io::Result<()> {
         let shared = Arc::clone(self);
         thread::Builder::new().name(format!("{}-{suffix}", self.options.name)).spawn(move || run(&shared))?;
         Ok(())
     }
 
     /// The life of a thread of the pool.
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
         priority::lower(self.options.nice);
         let mut done = None;
         while let Some(task) = self.next(done.take()) {
-            self.run(&task);
-            let core = task.core();
-            done = Some((core.owner, core.id));
+            if self.begin(&task) {
+                let job = Job { task: Arc::clone(&task) };
+                Arc::clone(&task).run(job);
+            }
+            done = Some(task);
         }
     }
 
     /// Notes that a job is done and waits for the next; both under one lock, since short jobs meet here.
-    fn next(&self, done: Option<(u64, u64)>) -> Option<Arc<dyn Task>> {
+    fn next(&self, done: Option<Arc<dyn Task>>) -> Option<Arc<dyn Task>> {
         let mut state = lock(&self.state);
-        if let Some((owner, id)) = done {
-            state.running.retain(|task| task.core().id != id);
-            state.queue.done(owner);
-            self.ring_quiet(&state);
+        // A job that is through holds nothing of the app's any more: it may be dropped under the lock.
+        if let Some(task) = done {
+            self.done(&mut state, &task);
         }
         loop {
-            if let Some(task) = state.queue.pop() {
+            if let Some(task) = state.queues[Form::Blocking as usize].pop() {
                 state.running.push(Arc::clone(&task));
+                self.left_queue(&mut state, task.core());
                 return Some(task);
             }
             if state.closing {
@@ -343,27 +427,110 @@ impl Shared {
         }
     }
 
-    fn run(&self, task: &Arc<dyn Task>) {
+    /// Notes that a job runs no longer.
+    fn done(&self, state: &mut State, task: &Arc<dyn Task>) {
+        let core = task.core();
+        // One of them: a job whose next attempt has begun already is there twice.
+        if let Some(at) = state.running.iter().position(|running| running.core().id == core.id) {
+            state.running.swap_remove(at);
+        }
+        state.queues[core.form as usize].done(core.owner);
+        if core.ranked {
+            let took = core.feed.elapsed(&*self.clock);
+            state.usual = Some(state.usual.map_or(took, |usual| (usual * 7 + took) / 8));
+        }
+        self.ring_quiet(state);
+    }
+
+    /// Lets the callback begin, unless the job is over.
+    fn begin(&self, task: &Arc<dyn Task>) -> bool {
         let core = task.core();
         if core.life.on(Event::Start) != Effect::Run {
-            return;
+            return false;
         }
         core.feed.start(self.clock.now(), core.every);
         task.tell(Report::Started);
         for timer in core.timers() {
             self.timers.set(timer, task);
         }
-        task.run(&Job { task: Arc::clone(task) });
+        true
+    }
+
+    /// Spawns as many of the waiting futures as may run.
+    fn start_futures(&self) {
+        let mut state = lock(&self.state);
+        if state.starts_futures {
+            return;
+        }
+        state.starts_futures = true;
+        while state.futures < self.options.futures_max
+            && let Some(task) = state.queues[Form::Future as usize].pop()
+        {
+            state.futures += 1;
+            state.running.push(Arc::clone(&task));
+            self.left_queue(&mut state, task.core());
+            drop(state);
+            if self.begin(&task) {
+                let job = Job { task: Arc::clone(&task) };
+                let future = Arc::clone(&task).run(job).expect("it is a future");
+                self.spawner.get().expect("without one no future was taken").spawn(future);
+                state = lock(&self.state);
+            } else {
+                state = lock(&self.state);
+                state.futures -= 1;
+                self.done(&mut state, &task);
+            }
+        }
+        state.starts_futures = false;
+    }
+
+    /// A future is through; the next may run.
+    pub(crate) fn future_done(&self, task: &Arc<dyn Task>) {
+        let mut state = lock(&self.state);
+        state.futures -= 1;
+        self.done(&mut state, task);
+        drop(state);
+        self.start_futures();
+    }
+
+    /// Lets a job wait for its next attempt. Its place in the queue is kept.
+    pub(crate) fn rest(&self, task: &Arc<dyn Task>, after: Duration) {
+        let core = task.core();
+        let mut state = lock(&self.state);
+        // It may have been cancelled since; whoever did that has found it nowhere, and has reported its end.
+        if core.life.now() != Life::Queued {
+            return;
+        }
+        state.queues[core.form as usize].reserve(core.owner);
+        state.resting.insert(core.id, Arc::clone(task));
+        drop(state);
+        let Some(at) = self.clock.now().checked_add(after) else { return };
+        self.timers.set(Timer { at, id: core.id, alarm: Alarm::Retry, attempt: core.life.attempt() }, task);
+    }
+
+    /// Puts a job that has rested back into the queue.
+    fn rise(self: &Arc<Self>, task: &Arc<dyn Task>) {
+        let core = task.core();
+        let mut state = lock(&self.state);
+        if state.resting.remove(&core.id).is_none() {
+            return;
+        }
+        state.queues[core.form as usize].release(core.owner);
+        if let Err(error) = self.start_threads(&mut state, core.form) {
+            // There was a thread for the first attempt; those that there are will come to it.
+            tracing::warn!(job = &*core.name, "no thread for another attempt: {error}");
+        }
+        self.enqueue(state, task);
     }
 
     /// The life of the thread that keeps the time.
-    fn keep_time(&self) {
+    fn keep_time(self: &Arc<Self>) {
         while self.timers.wait(&*self.clock) {
             self.run_due();
         }
     }
 
-    fn run_due(&self) {
+    fn run_due(self: &Arc<Self>) {
         loop {
             match self.timers.pop(self.clock.now()) {
                 Due::Cancelled(task) => self.end_cancelled(&task),
@@ -372,21 +539,26 @@ impl Shared {
                         self.fire(timer, &task);
                     }
                 }
+                Due::Ranks => self.tell_ranks(),
                 Due::Nothing => return,
             }
         }
     }
 
-    fn fire(&self, timer: Timer, task: &Arc<dyn Task>) {
+    fn fire(self: &Arc<Self>, timer: Timer, task: &Arc<dyn Task>) {
         let core = task.core();
         let now = self.clock.now();
-        match timer.kind {
-            Kind::Progress => {
+        if timer.attempt != core.life.attempt() {
+            return;
+        }
+        match timer.alarm {
+            Alarm::Retry => self.rise(task),
+            Alarm::Progress => {
                 if let Some(report) = core.feed.report_progress(now) {
                     task.tell(report);
                 }
             }
-            Kind::Tick => {
+            Alarm::Tick => {
                 if let Some(report) = core.feed.report_tick(now) {
                     task.tell(report);
                 }
@@ -398,13 +570,13 @@ impl Shared {
                     }
                 }
             }
-            Kind::SoftTimeout => {
-                if core.life.on(Event::SoftTimeout) == Effect::Signal {
+            Alarm::SoftTimeout => {
+                if core.life.on_attempt(Event::SoftTimeout, timer.attempt) == Effect::Signal {
                     core.feed.wake();
                 }
             }
-            Kind::HardTimeout => {
-                if core.life.on(Event::HardTimeout) == Effect::EndAbandoned {
+            Alarm::HardTimeout => {
+                if core.life.on_attempt(Event::HardTimeout, timer.attempt) == Effect::EndAbandoned {
                     self.abandon(task, End::TimedOut);
                 }
             }
@@ -417,6 +589,12 @@ impl Shared {
         // Most short jobs have none, and then leave the lock alone.
         if timers.peek().is_some() {
             self.timers.remove(timers);
+        }
+    }
+
+    fn forget_rest(&self, core: &Core) {
+        if core.retry.is_some() {
+            self.timers.remove_all(core.id);
         }
     }
 
@@ -437,10 +615,18 @@ impl Shared {
         let core = task.core();
         let mut state = lock(&self.state);
         // It is not there when a thread has just taken it; that thread will see that there is nothing to run.
-        let waiting = state.queue.remove(core.owner, core.id);
+        let waiting = state.queues[core.form as usize].remove(core.owner, core.id);
+        if waiting.is_some() {
+            self.left_queue(&mut state, core);
+        }
+        let resting = state.resting.remove(&core.id);
+        if resting.is_some() {
+            state.queues[core.form as usize].release(core.owner);
+        }
         state.ending += 1;
         drop(state);
-        drop(waiting);
+        drop((waiting, resting));
+        self.forget_rest(core);
         task.discard_work();
         match self.timers.report_cancelled(Arc::clone(task)) {
             // The thread that shuts down may be waiting for just this.
@@ -464,7 +650,7 @@ impl Shared {
     }
 
     /// Reports the end of a job whose callback still runs.
-    fn abandon(&self, task: &Arc<dyn Task>, end: End<Infallible, Infallible>) {
+    pub(crate) fn abandon(&self, task: &Arc<dyn Task>, end: End<Infallible, Infallible>) {
         let core = task.core();
         core.feed.end(self.clock.now());
         core.feed.wake();
@@ -477,7 +663,9 @@ impl Shared {
         let deadline = Instant::now().checked_add(deadline);
         let mut state = lock(&self.state);
         state.closing = true;
-        let mut tasks = state.queue.drain();
+        state.ranked = 0;
+        let mut tasks: Vec<_> = state.queues.iter_mut().flat_map(Queue::drain).collect();
+        tasks.extend(state.resting.values().cloned());
         tasks.extend(state.running.iter().cloned());
         drop(state);
         self.work.notify_all();
@@ -522,7 +710,13 @@ impl Shared {
     }
 }
 
-#[cfg(test)]
+/// Between two tellings of the places in the queue.
+const RANKS_OFTEN: Duration = Duration::from_millis(250);
+/// The same while more than [`RANKED_FEW`] jobs wait: each of them that has moved is a frame to its page.
+const RANKS_SELDOM: Duration = Duration::from_secs(1);
+const RANKED_FEW: usize = 256;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
@@ -552,14 +746,14 @@ mod tests {
     fn a_timeout_must_be_one() {
         let second = Duration::from_secs(1);
         let spec = || Spec::new("x", 1);
-        assert!(check(&spec().soft_timeout(second).hard_timeout(second)).is_ok());
-        assert!(check(&spec().hard_timeout(second)).is_ok());
+        assert!(spec().soft_timeout(second).hard_timeout(second).check().is_ok());
+        assert!(spec().hard_timeout(second).check().is_ok());
         for bad in [
             spec().soft_timeout(Duration::ZERO),
             spec().hard_timeout(Duration::ZERO),
             spec().soft_timeout(2 * second).hard_timeout(second),
         ] {
-            assert!(matches!(check(&bad), Err(SubmitError::InvalidTimeout(_))), "{bad:?}");
+            assert!(matches!(bad.check(), Err(SubmitError::InvalidTimeout(_))), "{bad:?}");
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Queue<J> {
     /// The owners that have a job waiting and may run one more, in the order of their turns; each once.
     turns: VecDeque<u64>,
     len: usize,
+    /// Places that are kept for jobs which are still to come.
+    reserved: usize,
     /// Emptied lanes, kept so that an owner who starts one job after the other does not allocate each time.
     spare: Vec<VecDeque<(u64, J)>>,
 }
@@ -38,6 +40,7 @@ pub(crate) struct Queue<J> {
 #[derive(Debug)]
 struct Lane<J> {
     waiting: VecDeque<(u64, J)>,
+    reserved: usize,
     running: usize,
     has_turn: bool,
 }
@@ -49,7 +52,7 @@ const SPARE_CAPACITY_MAX: usize = 64;
 
 impl<J> Queue<J> {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, lanes: HashMap::new(), turns: VecDeque::new(), len: 0, spare: Vec::new() }
+        Self { limits, lanes: HashMap::new(), turns: VecDeque::new(), len: 0, reserved: 0, spare: Vec::new() }
     }
 
     /// How many jobs wait.
@@ -57,27 +60,66 @@ impl<J> Queue<J> {
         self.len
     }
 
-    /// Whether `owner` may put one more job in, when `ending` of all owners still hold their place.
-    pub(crate) fn room(&self, owner: u64, ending: usize) -> Result<(), Full> {
-        if self.len + ending >= self.limits.queue_max {
+    /// Whether `owner` may have one more place, when `ending` of all owners still hold theirs and `free` jobs more
+    /// could run at once: what need not wait takes no place from what has to.
+    pub(crate) fn room(&self, owner: u64, ending: usize, free: usize) -> Result<(), Full> {
+        if self.len + self.reserved + ending >= self.limits.queue_max.saturating_add(free) {
             return Err(Full::Queue);
         }
-        match self.lanes.get(&owner) {
-            Some(lane) if lane.waiting.len() >= self.limits.owner_queue_max => Err(Full::Owner),
-            _ => Ok(()),
+        let Some(lane) = self.lanes.get(&owner) else { return Ok(()) };
+        let free = free.min(self.limits.owner_running_max.saturating_sub(lane.running));
+        if lane.waiting.len() + lane.reserved >= self.limits.owner_queue_max.saturating_add(free) {
+            return Err(Full::Owner);
         }
+        Ok(())
     }
 
-    /// Puts a job behind the others of its owner. The caller has asked for [`room`](Self::room).
+    /// Keeps a place for `owner` until [`release`](Self::release). The caller has asked for [`room`](Self::room).
+    pub(crate) fn reserve(&mut self, owner: u64) {
+        self.lane(owner).reserved += 1;
+        self.reserved += 1;
+    }
+
+    /// Gives a place back that was kept.
+    pub(crate) fn release(&mut self, owner: u64) {
+        let lane = self.lanes.get_mut(&owner).expect("an owner with a place kept has a lane");
+        lane.reserved -= 1;
+        self.reserved -= 1;
+        self.tidy(owner);
+    }
+
+    /// Puts a job behind the others of its owner. The caller has asked for [`room`](Self::room), or had a place kept.
     pub(crate) fn push(&mut self, owner: u64, id: u64, job: J) {
-        let lane = self.lanes.entry(owner).or_insert_with(|| Lane {
-            waiting: self.spare.pop().unwrap_or_default(),
-            running: 0,
-            has_turn: false,
-        });
-        lane.waiting.push_back((id, job));
+        self.lane(owner).waiting.push_back((id, job));
         self.len += 1;
         self.give_turn(owner);
+    }
+
+    fn lane(&mut self, owner: u64) -> &mut Lane<J> {
+        self.lanes.entry(owner).or_insert_with(|| Lane {
+            waiting: self.spare.pop().unwrap_or_default(),
+            reserved: 0,
+            running: 0,
+            has_turn: false,
+        })
+    }
+
+    /// All that waits, in the order in which it will be taken if nothing else comes. Owners that run as many jobs as
+    /// they may are taken to have their turns after the others.
+    pub(crate) fn in_order(&self) -> Vec<&J> {
+        let capped = self.lanes.iter().filter(|(_, lane)| !lane.has_turn && !lane.waiting.is_empty());
+        let mut capped: Vec<_> = capped.map(|(&owner, lane)| (lane.waiting[0].0, owner)).collect();
+        capped.sort_unstable();
+        let mut jobs = Vec::with_capacity(self.len);
+        let turns = self.turns.iter().copied().chain(capped.into_iter().map(|(_, owner)| owner));
+        let mut turns: VecDeque<_> = turns.map(|owner| (&self.lanes[&owner].waiting, 0)).collect();
+        while let Some((waiting, at)) = turns.pop_front() {
+            jobs.push(&waiting[at].1);
+            if at + 1 < waiting.len() {
+                turns.push_back((waiting, at + 1));
+            }
+        }
+        jobs
     }
 
     /// Takes the job whose turn it is and counts it as running until [`done`](Self::done).
@@ -141,7 +183,7 @@ impl<J> Queue<J> {
 
     /// Forgets an owner that has nothing waiting and nothing running.
     fn tidy(&mut self, owner: u64) {
-        if self.lanes.get(&owner).is_some_and(|lane| lane.running == 0 && lane.waiting.is_empty())
+        if self.lanes.get(&owner).is_some_and(|lane| lane.running + lane.reserved == 0 && lane.waiting.is_empty())
             && let Some(lane) = self.lanes.remove(&owner)
             && self.spare.len() < SPARE_MAX
             && lane.waiting.capacity() <= SPARE_CAPACITY_MAX
@@ -151,7 +193,7 @@ impl<J> Queue<J> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -191,11 +233,35 @@ mod tests {
     fn a_full_queue_says_whose_bound_it_is() {
         let limits = Limits { queue_max: 3, owner_queue_max: 2, ..LIMITS };
         let mut queue = queue(limits, &[(1, 10), (1, 11)]);
-        assert_eq!(queue.room(1, 0), Err(Full::Owner));
-        assert_eq!(queue.room(2, 0), Ok(()));
-        assert_eq!(queue.room(2, 1), Err(Full::Queue));
+        assert_eq!(queue.room(1, 0, 0), Err(Full::Owner));
+        assert_eq!(queue.room(2, 0, 0), Ok(()));
+        assert_eq!(queue.room(2, 1, 0), Err(Full::Queue));
         queue.push(2, 20, 20);
-        assert_eq!(queue.room(2, 0), Err(Full::Queue));
+        assert_eq!(queue.room(2, 0, 0), Err(Full::Queue));
+        assert_eq!(queue.room(2, 0, 1), Ok(()), "what can run at once needs no place to wait");
+    }
+
+    #[test]
+    fn a_place_that_is_kept_counts_until_it_is_given_back() {
+        let limits = Limits { queue_max: 2, owner_queue_max: 1, ..LIMITS };
+        let mut queue: Queue<u64> = Queue::new(limits);
+        queue.reserve(1);
+        assert_eq!(queue.room(1, 0, 0), Err(Full::Owner));
+        queue.reserve(2);
+        assert_eq!(queue.room(3, 0, 0), Err(Full::Queue));
+        queue.release(1);
+        assert_eq!((queue.room(1, 0, 0), queue.room(2, 0, 0)), (Ok(()), Err(Full::Owner)));
+        queue.release(2);
+        assert!(queue.lanes.is_empty());
+    }
+
+    #[test]
+    fn the_order_is_known_before_it_happens() {
+        let jobs = [(1, 10), (1, 11), (1, 12), (2, 20), (3, 30), (2, 21)];
+        let mut queue = queue(LIMITS, &jobs);
+        queue.pop();
+        let order: Vec<u64> = queue.in_order().into_iter().copied().collect();
+        assert_eq!(order, pops(&mut queue));
     }
 
     #[test]

@@ -7,8 +7,25 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Report<T, E> {
+    /// Its place in the queue has changed. Only for a job that is [`ranked`](crate::Spec::ranked), about four times a
+    /// second at most, and once a second while many wait.
+    Waiting {
+        /// How many jobs start before it, and itself: 1 is the next.
+        rank: u32,
+        /// When it may be done, by what jobs of this pool have taken so far.
+        eta: Option<Duration>,
+    },
     /// The callback is about to run.
     Started,
+    /// The callback has failed and will be run again; [`Started`](Self::Started) comes again.
+    Retrying {
+        /// The number of the attempt that comes; the first one was 1.
+        attempt: u32,
+        /// How long it waits before it queues again.
+        after: Duration,
+        /// How it failed: [`End::Failed`] or [`End::Panicked`].
+        failure: End<T, E>,
+    },
     /// The progress or the log has changed; at most 10 times a second, the latest always before the end.
     Progress(Progress),
     /// A period has passed.
@@ -108,7 +125,7 @@ impl Progress {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

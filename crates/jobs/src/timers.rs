@@ -4,20 +4,23 @@
 //! million short jobs with an hour's timeout leave nothing behind.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::clock::Clock;
 use crate::guard::lock;
+use crate::sync::{Condvar, Mutex};
 use crate::task::Task;
 
 /// What a timer is for. A job has at most one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum Alarm {
     Progress,
     Tick,
     SoftTimeout,
     HardTimeout,
+    /// Its next attempt may queue.
+    Retry,
 }
 
 /// Names one timer of one job, and sorts by time.
@@ -25,7 +28,9 @@ pub(crate) enum Kind {
 pub(crate) struct Timer {
     pub(crate) at: Instant,
     pub(crate) id: u64,
-    pub(crate) kind: Kind,
+    pub(crate) alarm: Alarm,
+    /// The attempt that it is about.
+    pub(crate) attempt: u32,
 }
 
 /// What has to be done now.
@@ -34,6 +39,8 @@ pub(crate) enum Due {
     Cancelled(Arc<dyn Task>),
     /// A timer has come; its job may be over or gone.
     Timer(Timer, Weak<dyn Task>),
+    /// Those who wait have to hear of their places in the queue.
+    Ranks,
     /// Nothing.
     Nothing,
 }
@@ -48,7 +55,16 @@ pub(crate) struct Timers {
 struct Plan {
     timers: BTreeMap<Timer, Weak<dyn Task>>,
     cancelled: VecDeque<Arc<dyn Task>>,
+    /// When those who wait have to hear of their places, if they have to.
+    ranks: Option<Instant>,
     closed: bool,
+}
+
+impl Plan {
+    fn first(&self) -> Option<Instant> {
+        let timer = self.timers.first_key_value().map(|(first, _)| first.at);
+        timer.into_iter().chain(self.ranks).min()
+    }
 }
 
 impl Timers {
@@ -65,11 +81,27 @@ impl Timers {
         }
     }
 
+    /// Sets the moment at which those who wait hear of their places.
+    pub(crate) fn set_ranks(&self, at: Instant) {
+        let mut plan = lock(&self.plan);
+        let is_first = plan.first().is_none_or(|first| at < first);
+        plan.ranks = Some(at);
+        drop(plan);
+        if is_first {
+            self.bell.notify_one();
+        }
+    }
+
     pub(crate) fn remove(&self, timers: impl IntoIterator<Item = Timer>) {
         let mut plan = lock(&self.plan);
         for timer in timers {
             plan.timers.remove(&timer);
         }
+    }
+
+    /// Takes out the timer of a job that rests, whenever it is.
+    pub(crate) fn remove_all(&self, id: u64) {
+        lock(&self.plan).timers.retain(|timer, _| timer.id != id);
     }
 
     /// Asks for the end of a job to be reported that was cancelled while it waited.
@@ -102,6 +134,10 @@ impl Timers {
         {
             return Due::Timer(timer, task);
         }
+        if plan.ranks.is_some_and(|at| at <= now) {
+            plan.ranks = None;
+            return Due::Ranks;
+        }
         Due::Nothing
     }
 
@@ -115,10 +151,10 @@ impl Timers {
             if !plan.cancelled.is_empty() {
                 return true;
             }
-            plan = match plan.timers.first_key_value() {
+            plan = match plan.first() {
                 None => self.bell.wait(plan).unwrap_or_else(PoisonError::into_inner),
-                Some((first, _)) => {
-                    let left = first.at.saturating_duration_since(clock.now());
+                Some(first) => {
+                    let left = first.saturating_duration_since(clock.now());
                     if left.is_zero() {
                         return true;
                     }
@@ -133,13 +169,14 @@ impl Timers {
         let mut plan = lock(&self.plan);
         plan.closed = true;
         plan.timers.clear();
+        plan.ranks = None;
         let cancelled = std::mem::take(&mut plan.cancelled);
         drop(plan);
         self.bell.notify_one();
         cancelled
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn len(&self) -> usize {
         lock(&self.plan).timers.len()
     }
