@@ -1,10 +1,11 @@
 //! The job table of a session: what runs for it, as the page sees it in `$jobs`.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use windlass_protocol::JobId;
-use windlass_protocol::limits::FINISHED_JOBS_MAX;
+use windlass_protocol::limits::{FINISHED_JOBS_MAX, JOB_LOG_LINES_MAX};
 
 use crate::{App, Time};
 
@@ -47,8 +48,24 @@ pub struct Progress {
 
 /// What a job tells its session. `update` is the status function with its status.
 pub enum JobReport<A: App> {
+    /// Its place in the queue, and when it may be done.
+    Waiting {
+        /// 1 is the next.
+        rank: u32,
+        /// The time until it may be done.
+        eta: Option<Duration>,
+    },
     /// It has a thread now.
     Started,
+    /// It has failed and waits for another attempt.
+    Retrying {
+        /// The number of the attempt that comes; the first was 1.
+        attempt: u32,
+        /// Why it failed.
+        text: Option<String>,
+    },
+    /// Its last lines.
+    Log(Vec<String>),
     /// How far it is; shown, and told to no function.
     Progress(Progress, Duration),
     /// Partial results are there.
@@ -92,21 +109,60 @@ pub struct JobEntry {
     /// Its last lines.
     pub log: Vec<String>,
     #[serde(skip)]
-    hidden: bool,
+    options: StartOptions,
     #[serde(skip)]
     shown_at: Time,
+    /// What came too soon after what is shown.
+    #[serde(skip)]
+    held: Option<(Progress, Duration)>,
+    /// It was asked to end because nobody was there.
+    #[serde(skip)]
+    deserted: bool,
 }
+
+/// What the session has to know of a job besides its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartOptions {
+    /// Whether `$jobs` leaves it out.
+    pub hidden: bool,
+    /// Whether `$cancel` may end it.
+    pub cancellable_by_page: bool,
+    /// What it is told apart by from others that are like it; its name by default.
+    pub key: Option<Arc<str>>,
+    /// How long after the last connection was lost it is asked to end; `None` for never.
+    pub deserted_after: Option<Duration>,
+}
+
+impl Default for StartOptions {
+    fn default() -> Self {
+        Self { hidden: false, cancellable_by_page: true, key: None, deserted_after: None }
+    }
+}
+
+/// The jobs that have not ended, by key, oldest first: what a handler may ask while the table itself is the session's.
+pub(crate) type UnderWay = Arc<Mutex<Vec<(JobId, Arc<str>)>>>;
 
 /// The jobs of one session, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct JobTable {
     entries: Vec<JobEntry>,
+    under_way: UnderWay,
+    /// How many have not ended.
+    unfinished: usize,
+    /// When something that is held is to be shown.
+    show_at: Option<Time>,
+    /// Since when nobody is connected who was.
+    deserted_at: Option<Time>,
     /// Whether the page was not told of something.
     pub(crate) dirty: bool,
 }
 
 impl JobTable {
-    pub(crate) fn add(&mut self, id: JobId, name: String, hidden: bool) {
+    pub(crate) fn add(&mut self, id: JobId, name: String, options: StartOptions) {
+        let key = options.key.clone().unwrap_or_else(|| name.as_str().into());
+        let hidden = options.hidden;
+        lock(&self.under_way).push((id, key));
+        self.unfinished += 1;
         self.entries.push(JobEntry {
             id,
             name,
@@ -118,10 +174,22 @@ impl JobTable {
             progress: None,
             text: None,
             log: Vec::new(),
-            hidden,
+            options,
             shown_at: Time::default(),
+            held: None,
+            deserted: false,
         });
         self.dirty |= !hidden;
+    }
+
+    /// What a handler may ask about; `None` when there is nothing.
+    pub(crate) fn under_way(&self) -> Option<UnderWay> {
+        (self.unfinished > 0).then(|| Arc::clone(&self.under_way))
+    }
+
+    fn forget_under_way(&mut self, id: JobId) {
+        self.unfinished -= 1;
+        lock(&self.under_way).retain(|(known, _)| *known != id);
     }
 
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = JobId> {
@@ -130,7 +198,85 @@ impl JobTable {
 
     /// Takes back a job that was never started.
     pub(crate) fn remove(&mut self, id: JobId) {
+        if self.unfinished(id).is_some() {
+            self.forget_under_way(id);
+        }
         self.entries.retain(|entry| entry.id != id);
+    }
+
+    /// Whether the page may end this job; `None` when there is nothing to end.
+    pub(crate) fn is_cancellable(&mut self, id: JobId) -> Option<bool> {
+        self.unfinished(id).map(|entry| entry.options.cancellable_by_page)
+    }
+
+    /// Takes a job that has ended out of what is shown; the code and the text of a refusal otherwise.
+    pub(crate) fn dismiss(&mut self, id: JobId) -> Result<(), (&'static str, String)> {
+        let Some(at) = self.entries.iter().position(|entry| entry.id == id && !entry.options.hidden) else {
+            return Err(("gone", format!("no job \"{id}\"")));
+        };
+        if !self.entries[at].status.is_terminal() {
+            return Err(("not_ended", format!("the job \"{id}\" has not ended: cancel it first")));
+        }
+        self.entries.remove(at);
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Takes out all that have ended.
+    pub(crate) fn dismiss_all(&mut self) {
+        self.entries.retain(|entry| !entry.status.is_terminal());
+        self.dirty = true;
+    }
+
+    /// Nobody is connected any more, or somebody is again.
+    pub(crate) fn desert(&mut self, at: Option<Time>) {
+        if at.is_none() || self.deserted_at.is_none() {
+            self.deserted_at = at;
+        }
+        if at.is_none() {
+            self.entries.iter_mut().for_each(|entry| entry.deserted = false);
+        }
+    }
+
+    /// When [`due`](Self::due) has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        if self.unfinished == 0 {
+            return None;
+        }
+        match self.deserted_at {
+            // Nobody looks: what is held is shown with the next snapshot.
+            Some(at) => self.deserted_after(at).map(|(_, due)| due).min(),
+            None => self.show_at,
+        }
+    }
+
+    fn deserted_after(&self, at: Time) -> impl Iterator<Item = (JobId, Time)> {
+        let waiting = self.entries.iter().filter(|entry| !entry.deserted && !entry.status.is_terminal());
+        waiting.filter_map(move |entry| Some((entry.id, at + entry.options.deserted_after?)))
+    }
+
+    /// Shows what was held long enough, and says which jobs to end because nobody has come back.
+    pub(crate) fn due(&mut self, now: Time) -> Vec<JobId> {
+        if self.show_at.is_some_and(|at| at <= now) {
+            self.show_at = None;
+            for at in 0..self.entries.len() {
+                let entry = &mut self.entries[at];
+                if entry.held.is_none() {
+                    continue;
+                }
+                let due = entry.shown_at + SHOWN_EVERY;
+                if due > now {
+                    self.show_at = Some(self.show_at.map_or(due, |known| known.min(due)));
+                } else if let Some((progress, elapsed)) = entry.held.take() {
+                    let id = entry.id;
+                    self.show(id, progress, elapsed, now);
+                }
+            }
+        }
+        let Some(deserted) = self.deserted_at else { return Vec::new() };
+        let due: Vec<_> = self.deserted_after(deserted).filter(|(_, due)| *due <= now).map(|(id, _)| id).collect();
+        self.entries.iter_mut().filter(|entry| due.contains(&entry.id)).for_each(|entry| entry.deserted = true);
+        due
     }
 
     /// A job that has not ended.
@@ -142,42 +288,82 @@ impl JobTable {
         self.entries.iter().filter(|entry| !entry.status.is_terminal()).map(|entry| entry.id)
     }
 
-    /// Shows how far a job is, at most every [`SHOWN_EVERY`] unless `at_once`.
-    pub(crate) fn show(&mut self, id: JobId, progress: Progress, elapsed: Duration, at_once: bool, now: Time) {
+    /// Shows how far a job is, at most every [`SHOWN_EVERY`]: what comes too soon is held until [`due`](Self::due).
+    pub(crate) fn show(&mut self, id: JobId, progress: Progress, elapsed: Duration, now: Time) {
         let Some(entry) = self.unfinished(id) else { return };
-        if !at_once && now.since(entry.shown_at) < SHOWN_EVERY {
+        if entry.shown_at != Time::default() && now.since(entry.shown_at) < SHOWN_EVERY {
+            entry.held = Some((progress, elapsed));
+            let (hidden, due) = (entry.options.hidden, entry.shown_at + SHOWN_EVERY);
+            if !hidden {
+                self.show_at = Some(self.show_at.map_or(due, |known| known.min(due)));
+            }
             return;
         }
         entry.shown_at = now;
-        entry.progress = progress.fraction;
-        entry.text = progress.text;
-        entry.elapsed_ms = millis(elapsed);
-        entry.eta_ms = progress.fraction.filter(|fraction| *fraction > 0.0).map(|fraction| {
-            let left = elapsed.as_secs_f64() * (1.0 - fraction) / fraction;
-            // The cast saturates, and a page shows no more digits than these.
-            (left * 1e3).round() as u64
-        });
-        self.dirty |= !entry.hidden;
+        entry.held = None;
+        entry.take(progress, elapsed);
+        let hidden = entry.options.hidden;
+        self.dirty |= !hidden;
+    }
+
+    pub(crate) fn waits(&mut self, id: JobId, rank: u32, eta: Option<Duration>) {
+        let Some(entry) = self.unfinished(id).filter(|entry| entry.status == JobStatus::Queued) else { return };
+        entry.rank = Some(rank);
+        entry.eta_ms = eta.map(millis);
+        let hidden = entry.options.hidden;
+        self.dirty |= !hidden;
+    }
+
+    pub(crate) fn log(&mut self, id: JobId, mut lines: Vec<String>) {
+        let Some(entry) = self.unfinished(id) else { return };
+        lines.drain(..lines.len().saturating_sub(JOB_LOG_LINES_MAX));
+        entry.log = lines;
+        let hidden = entry.options.hidden;
+        self.dirty |= !hidden;
     }
 
     pub(crate) fn started(&mut self, id: JobId) {
         let Some(entry) = self.unfinished(id) else { return };
         entry.status = JobStatus::Running;
-        self.dirty |= !entry.hidden;
+        (entry.rank, entry.eta_ms) = (None, None);
+        let hidden = entry.options.hidden;
+        self.dirty |= !hidden;
+    }
+
+    pub(crate) fn retries(&mut self, id: JobId, attempt: u32, text: Option<String>) {
+        let Some(entry) = self.unfinished(id) else { return };
+        entry.status = JobStatus::Queued;
+        entry.attempt = attempt;
+        (entry.progress, entry.eta_ms, entry.held) = (None, None, None);
+        entry.text = text;
+        let hidden = entry.options.hidden;
+        self.dirty |= !hidden;
+    }
+
+    /// Says beside a job that its status function failed.
+    pub(crate) fn complain(&mut self, id: JobId, text: String) {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else { return };
+        entry.text = Some(text);
+        let hidden = entry.options.hidden;
+        self.dirty |= !hidden;
     }
 
     pub(crate) fn end(&mut self, id: JobId, status: JobStatus, text: Option<String>, elapsed: Duration) {
         let Some(entry) = self.unfinished(id) else { return };
+        if let Some((progress, elapsed)) = entry.held.take() {
+            entry.take(progress, elapsed);
+        }
         entry.status = status;
         entry.elapsed_ms = millis(elapsed);
-        entry.eta_ms = None;
+        (entry.rank, entry.eta_ms) = (None, None);
         if status == JobStatus::Done {
             entry.progress = entry.progress.map(|_| 1.0);
         }
         if text.is_some() {
             entry.text = text;
         }
-        let hidden = entry.hidden;
+        let hidden = entry.options.hidden;
+        self.forget_under_way(id);
         self.dirty |= !hidden;
         if hidden {
             self.entries.retain(|entry| entry.id != id);
@@ -194,11 +380,29 @@ impl JobTable {
         struct Shown<'a>(&'a [JobEntry]);
         impl Serialize for Shown<'_> {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_seq(self.0.iter().filter(|entry| !entry.hidden))
+                to.collect_seq(self.0.iter().filter(|entry| !entry.options.hidden))
             }
         }
         Shown(&self.entries)
     }
+}
+
+impl JobEntry {
+    fn take(&mut self, progress: Progress, elapsed: Duration) {
+        self.progress = progress.fraction;
+        self.text = progress.text;
+        self.elapsed_ms = millis(elapsed);
+        self.eta_ms = progress.fraction.filter(|fraction| *fraction > 0.0).map(|fraction| {
+            let left = elapsed.as_secs_f64() * (1.0 - fraction) / fraction;
+            // The cast saturates, and a page shows no more digits than these.
+            (left * 1e3).round() as u64
+        });
+    }
+}
+
+/// The list is whole between any two steps, whatever becomes of a thread.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -26,7 +26,7 @@ pub use client::{ConnectionId, token_hash};
 pub use event::{Audience, Class};
 pub use guard::guard;
 pub use hook::Hook;
-pub use job::{JobEntry, JobReport, JobStatus, Progress};
+pub use job::{JobEntry, JobReport, JobStatus, Progress, StartOptions};
 pub use session::{Input, Output, Scratch, Session, SessionOptions};
 pub use turn::{Deferred, Start, Turn};
 

@@ -327,7 +327,7 @@ impl<A: App> Session<A> {
             Hold::Until(until) => Some(until),
             Hold::No | Hold::Asked => None,
         };
-        self.clients.iter().filter_map(Client::deadline).chain(held).min()
+        self.clients.iter().filter_map(Client::deadline).chain(held).chain(self.jobs.deadline()).min()
     }
 
     /// Takes one input.
@@ -383,6 +383,7 @@ impl<A: App> Session<A> {
         let (session, epoch, identity) = (self.options.id, self.options.epoch, self.identity.clone());
         let origin = Origin { session, epoch, identity, cause, ordinal: self.turns };
         let mut turn = Turn::new(origin, self.next_job);
+        turn.under_way = self.jobs.under_way();
         let outcome = guard(|| run(app, &mut self.state, &mut turn)).unwrap_or_else(|panic| Err(app.panicked(panic)));
         let kept = match outcome {
             Ok(value) => match self.draining {
@@ -431,7 +432,7 @@ impl<A: App> Session<A> {
         }
         for start in &turn.starts {
             // At once, so that the frame that answers the action shows the job.
-            self.jobs.add(start.id, start.name.clone(), start.hidden);
+            self.jobs.add(start.id, start.name.clone(), start.options.clone());
         }
         self.batch.starts.extend(turn.starts);
         for name in turn.cancel_names {
@@ -501,24 +502,34 @@ impl<A: App> Session<A> {
             return;
         }
         match report {
+            JobReport::Waiting { rank, eta } => self.jobs.waits(job, rank, eta),
             JobReport::Started => self.jobs.started(job),
-            JobReport::Progress(progress, elapsed) => self.jobs.show(job, progress, elapsed, true, now),
-            JobReport::Partials(update) => {
-                self.used = true;
-                self.update(app, update);
-            }
+            JobReport::Retrying { attempt, text } => self.jobs.retries(job, attempt, text),
+            JobReport::Log(lines) => self.jobs.log(job, lines),
+            JobReport::Progress(progress, elapsed) => self.jobs.show(job, progress, elapsed, now),
+            JobReport::Partials(update) => self.tell_app(app, job, update),
             JobReport::Running(progress, elapsed, update) => {
-                self.jobs.show(job, progress, elapsed, false, now);
-                self.used = true;
-                self.update(app, update);
+                self.jobs.show(job, progress, elapsed, now);
+                self.tell_app(app, job, update);
             }
             JobReport::Ended { status, text, elapsed, update } => {
                 self.jobs.end(job, status, text, elapsed);
                 if let Some(update) = update {
-                    self.used = true;
-                    self.update(app, update);
+                    self.tell_app(app, job, update);
                 }
             }
+        }
+    }
+
+    /// Runs a job's status function. When it fails, the app and the operator are told, and the page beside the job.
+    fn tell_app(&mut self, app: &A, job: JobId, update: A::Update) {
+        self.used = true;
+        let outcome =
+            self.transact(app, Mode::Atomic, Cause::Other, |app, state, turn| app.update(update, state, turn));
+        if let Err(Unkept::Fault(fault)) = outcome {
+            self.jobs.complain(job, format!("its status function failed: {}", fault.text));
+            self.failed(app, "status function", &fault, Cause::Other);
+            self.outputs.push(Output::Fault(fault));
         }
     }
 

@@ -101,6 +101,7 @@ impl<A: App> Session<A> {
         }
         client.stream.dialect = hello.dialect;
         client.connection = Some(attachment);
+        self.jobs.desert(None);
         if !is_return {
             let cause = Cause::Client(client.id);
             self.hear(app, &Hook::Connected, cause);
@@ -123,9 +124,14 @@ impl<A: App> Session<A> {
                 }
             }
         }
+        if !self.is_attached() {
+            self.jobs.desert(Some(now));
+        }
     }
 
     pub(crate) fn timer(&mut self, app: &A, now: Time) {
+        let deserted = self.jobs.due(now);
+        self.outputs.extend(deserted.into_iter().map(Output::Cancel));
         for at in 0..self.clients.len() {
             let client = &mut self.clients[at];
             if client.contender.as_ref().is_some_and(|contender| contender.deadline <= now)
@@ -261,10 +267,29 @@ impl<A: App> Session<A> {
             let Some(job) = job else {
                 return refuse("bad_payload", "$cancel takes the id of a job".into());
             };
-            if self.jobs.unfinished(job).is_none() {
-                return refuse("gone", format!("no job \"{job}\""));
+            match self.jobs.is_cancellable(job) {
+                None => return refuse("gone", format!("no job \"{job}\"")),
+                Some(false) => {
+                    return refuse("forbidden", format!("the app does not let the page cancel the job \"{job}\""));
+                }
+                Some(true) => self.batch.effects.push(Output::Cancel(job)),
             }
-            self.batch.effects.push(Output::Cancel(job));
+            return Ok(None);
+        }
+        if action.name == DISMISS {
+            let job: Option<Option<String>> = serde_json::from_str(action.payload.get()).ok();
+            match job.map(|job| job.map(|id| id.parse::<JobId>())) {
+                Some(None) => self.jobs.dismiss_all(),
+                Some(Some(Ok(job))) => {
+                    if let Err((code, text)) = self.jobs.dismiss(job) {
+                        return refuse(code, text);
+                    }
+                }
+                _ => {
+                    let text = "$dismiss takes the id of a job that has ended, or null for all of them";
+                    return refuse("bad_payload", text.into());
+                }
+            }
             return Ok(None);
         }
         if action.name == SET {
@@ -370,6 +395,7 @@ impl Client {
 
 const CANCEL: &str = "$cancel";
 const SET: &str = "$set";
+const DISMISS: &str = "$dismiss";
 /// Longer than a page needs to answer, shorter than a person waits for a second tab.
 const TAKEOVER_ANSWER: Duration = Duration::from_secs(1);
 /// How long a window may be full before the client is asked, and again before it is given up.

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use windlass_protocol::{ClientId, Epoch, JobId, Seq, SessionId};
 
+use crate::job::{StartOptions, UnderWay, lock};
 use crate::{App, Audience, Class, Ticket};
 
 /// The staged effects of one handler. Dropped unseen when it fails.
 pub struct Turn<A: App> {
     pub(crate) origin: Origin,
     pub(crate) next_job: u64,
+    /// The session's jobs that have not ended, if there are any.
+    pub(crate) under_way: Option<UnderWay>,
     pub(crate) keys: u32,
     pub(crate) events: Vec<StagedEvent>,
     pub(crate) starts: Vec<Start<A>>,
@@ -62,8 +65,8 @@ pub struct Start<A: App> {
     pub id: JobId,
     /// Its name in `$jobs`.
     pub name: String,
-    /// Whether `$jobs` leaves it out.
-    pub hidden: bool,
+    /// What else the session has to know of it.
+    pub options: StartOptions,
     /// What to run.
     pub work: A::Work,
 }
@@ -90,6 +93,7 @@ impl<A: App> Turn<A> {
         Self {
             origin,
             next_job,
+            under_way: None,
             keys: 0,
             events: Vec::new(),
             starts: Vec::new(),
@@ -153,10 +157,28 @@ impl<A: App> Turn<A> {
 
     /// Stages the start of a job; `work` learns its id.
     pub fn start(&mut self, name: String, hidden: bool, work: impl FnOnce(JobId) -> A::Work) -> JobId {
+        self.start_with(name, StartOptions { hidden, ..StartOptions::default() }, work)
+    }
+
+    /// Stages the start of a job, with all that may be said about it.
+    pub fn start_with(&mut self, name: String, options: StartOptions, work: impl FnOnce(JobId) -> A::Work) -> JobId {
         let id = JobId { epoch: self.origin.epoch, n: self.next_job };
         self.next_job += 1;
-        self.starts.push(Start { id, name, hidden, work: work(id) });
+        self.starts.push(Start { id, name, options, work: work(id) });
         id
+    }
+
+    /// The jobs with that key that have not ended, oldest first; those that this turn starts are among them.
+    #[must_use]
+    pub fn unfinished(&self, key: &str) -> Vec<JobId> {
+        let known = self.under_way.as_ref().map(|jobs| {
+            let jobs = lock(jobs);
+            jobs.iter().filter(|(_, known)| &**known == key).map(|(id, _)| *id).collect::<Vec<_>>()
+        });
+        let mut jobs = known.unwrap_or_default();
+        let started = self.starts.iter().filter(|start| start.options.key.as_deref().unwrap_or(&start.name) == key);
+        jobs.extend(started.map(|start| start.id));
+        jobs
     }
 
     /// Stages the cancellation of a job of this session.

@@ -236,7 +236,7 @@ impl Told {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::ManualClock;

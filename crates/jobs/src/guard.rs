@@ -60,7 +60,7 @@ fn text(payload: &(dyn Any + Send)) -> String {
     clip(text, PANIC_TEXT_MAX)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::panic::panic_any;

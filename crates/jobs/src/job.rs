@@ -172,6 +172,12 @@ impl Job {
         self.core().life.attempt()
     }
 
+    /// The handle that everybody else has.
+    #[must_use]
+    pub fn handle(&self) -> JobHandle {
+        JobHandle { task: Arc::clone(&self.task) }
+    }
+
     /// Says that a failure of this attempt is final, whatever the job's [`Retry`] says: trying again would not help.
     pub fn give_up(&self) {
         self.core().has_given_up.store(true, Ordering::Relaxed);
@@ -353,6 +359,11 @@ impl JobHandle {
     pub fn elapsed(&self) -> Duration {
         let core = self.task.core();
         core.feed.elapsed(&*core.pool.clock)
+    }
+
+    /// As [`Job::give_up`].
+    pub fn give_up(&self) {
+        self.task.core().has_given_up.store(true, Ordering::Relaxed);
     }
 
     /// Which attempt runs or comes next, from 1.

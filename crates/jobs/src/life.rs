@@ -181,7 +181,7 @@ fn attempt_of(bits: u64) -> u32 {
     (bits / ATTEMPT) as u32
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

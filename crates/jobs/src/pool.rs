@@ -716,7 +716,7 @@ const RANKS_OFTEN: Duration = Duration::from_millis(250);
 const RANKS_SELDOM: Duration = Duration::from_secs(1);
 const RANKED_FEW: usize = 256;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::ManualClock;

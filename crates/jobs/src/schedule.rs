@@ -52,7 +52,7 @@ pub(crate) fn is_period(period: Duration) -> bool {
     (PERIOD_MIN..=PERIOD_MAX).contains(&period)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -355,7 +355,7 @@ fn end_of<T, E>(outcome: Outcome<T, E>, asked: Asked, has_seen_stop: bool) -> En
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

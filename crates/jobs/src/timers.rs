@@ -176,7 +176,7 @@ impl Timers {
         cancelled
     }
 
-    #[cfg(all(test, not(loom)))]
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         lock(&self.plan).timers.len()
     }

@@ -24,3 +24,5 @@ pub const PENDING_MAX: usize = 8;
 pub const CLIENTS_MAX: usize = 16;
 /// Finished jobs that stay in `$jobs`; beyond: the oldest go.
 pub const FINISHED_JOBS_MAX: usize = 20;
+/// Lines of a job's log in `$jobs`; beyond: the oldest go.
+pub const JOB_LOG_LINES_MAX: usize = 20;

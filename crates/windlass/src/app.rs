@@ -1,5 +1,6 @@
 //! The builder: an app is its initial state, its actions, its page.
 
+use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -20,10 +21,12 @@ use crate::hooks::Hooks;
 use crate::hub::{Doors, Hub, HubOptions};
 use crate::live::Live;
 use crate::page::Page;
+use crate::pools::{DEFAULT_POOL, Pools};
 use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
 use crate::rate::RateOptions;
 use crate::server::{Server, Signals};
-use crate::{Cx, Error, Handle, Outcome, Result};
+use crate::services::Services;
+use crate::{Callback, Cx, Error, Handle, Outcome, Result};
 
 /// An app that is being described.
 ///
@@ -55,7 +58,8 @@ pub struct App<S: State, V = Whole> {
     routers: Vec<Router>,
     options: HubOptions,
     allowed_hosts: Vec<String>,
-    pool: PoolOptions,
+    pools: Vec<PoolOptions>,
+    callbacks: HashMap<&'static str, TypeId>,
     drain: Duration,
     development: bool,
     pub(crate) problems: Vec<String>,
@@ -84,7 +88,8 @@ impl<S: State> App<S, Whole> {
                 expire_after: Duration::from_secs(2 * 60 * 60),
             },
             allowed_hosts: Vec::new(),
-            pool: PoolOptions::default(),
+            pools: vec![PoolOptions { name: DEFAULT_POOL.to_owned(), ..PoolOptions::default() }],
+            callbacks: HashMap::new(),
             drain: Duration::from_secs(6),
             development: cfg!(debug_assertions),
             problems: Vec::new(),
@@ -106,7 +111,8 @@ impl<S: State> App<S, Whole> {
             routers: self.routers,
             options: self.options,
             allowed_hosts: self.allowed_hosts,
-            pool: self.pool,
+            pools: self.pools,
+            callbacks: self.callbacks,
             drain: self.drain,
             development: self.development,
             problems: self.problems,
@@ -314,7 +320,49 @@ impl<S: State, V: View<S>> App<S, V> {
         if threads == 0 {
             self.problems.push("`threads` is at least 1".to_owned());
         }
-        self.pool.threads = threads.max(1);
+        self.pools[0].threads = threads.max(1);
+        self
+    }
+
+    /// Another pool for long callbacks, which name it with [`LongCallback::pool`](crate::LongCallback::pool); the
+    /// name in `options` is replaced by this one.
+    ///
+    /// `"jobs"` is the pool of those that name none, and can be described here too.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    /// use windlass::PoolOptions;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Demo { count: i64 }
+    ///
+    /// let app = App::new(Demo::default)
+    ///     .pool("heavy", PoolOptions { threads: 2, queue_max: 10, owner_running_max: 1, ..PoolOptions::default() });
+    /// # let _ = app;
+    /// ```
+    pub fn pool(mut self, name: impl Into<String>, options: PoolOptions) -> Self {
+        let options = PoolOptions { name: name.into(), ..options };
+        if options.name.is_empty() || options.threads == 0 || options.futures_max == 0 {
+            self.problems.push(format!("the pool \"{}\" needs a name, a thread and room for a future", options.name));
+        }
+        if options.name == DEFAULT_POOL {
+            self.pools[0] = options;
+        } else if self.pools.iter().any(|known| known.name == options.name) {
+            self.problems.push(format!("the pool \"{}\" is described twice", options.name));
+        } else {
+            self.pools.push(options);
+        }
+        self
+    }
+
+    /// Registers a named callback, which [`Cx::start`] starts. See [`Callback`].
+    pub fn callback<C: Callback<S>>(mut self) -> Self {
+        if C::NAME.is_empty() || C::NAME.len() > windlass_protocol::limits::NAME_BYTES_MAX {
+            self.problems.push(format!("\"{}\" cannot be a callback: 1 to 128 bytes", C::NAME));
+        }
+        if self.callbacks.insert(C::NAME, TypeId::of::<C>()).is_some() {
+            self.problems.push(format!("the callback \"{}\" is registered twice", C::NAME));
+        }
         self
     }
 
@@ -397,8 +445,16 @@ impl<S: State, V: View<S>> App<S, V> {
         }
         let names: HashMap<_, _> =
             self.actions.iter().enumerate().map(|(index, action)| (action.name, index)).collect();
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|_| Error::internal("an app is built inside a tokio runtime: call it from an async function"))?;
+        let services = Services {
+            pools: Pools::new(self.pools, &runtime, None),
+            callbacks: self.callbacks,
+            development: self.development,
+        };
         let program = Program {
             declared: declared(&self.actions),
+            services: Arc::new(services),
             actions: self.actions,
             fields: self.fields,
             hooks: self.hooks,
@@ -407,8 +463,7 @@ impl<S: State, V: View<S>> App<S, V> {
             development: self.development,
             warned_of_copy: AtomicBool::new(false),
         };
-        let hub =
-            Hub::new(program, self.options, self.init, self.keys, self.pool, Doors::new(self.per, self.authenticate))?;
+        let hub = Hub::new(program, self.options, self.init, self.keys, Doors::new(self.per, self.authenticate))?;
         Ok(Live::new(hub, self.page, self.routers))
     }
 

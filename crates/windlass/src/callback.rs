@@ -1,92 +1,157 @@
 //! Long callbacks: what an action starts and the session is told of.
 
-use std::sync::{Arc, OnceLock};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use windlass_engine::{JobReport, JobStatus};
-use windlass_jobs::{End, JobHandle, PERIOD_MAX, PERIOD_MIN, Pool, Report, Spec, SubmitError};
+use windlass_jobs::{Form, FutureJob, Retry, SubmitError};
 use windlass_protocol::JobId;
 
-use crate::program::{Program, State, Update};
-use crate::{Cx, Error, Job, Level, Outcome, Result};
+use crate::job_options::{Again, Disconnect, JobOptions};
+use crate::job_work::{Functions, JobWork, PartialFunction, Prepared, StatusFunction};
+use crate::program::State;
+use crate::{Cx, Error, Job, Outcome, Result, Status};
 
-/// What a job reports to its status function.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Status<T> {
-    /// A period is over and it still runs.
-    Running(Running),
-    /// It returned this.
-    Done(T),
-    /// It returned this error, or panicked with that text.
-    Failed(Error),
-    /// It ended because it was asked to.
-    Cancelled,
-    /// It ran out of time.
-    TimedOut,
-    /// What ran it is gone: the server shut down before it ended.
-    Lost,
+type Function<T> = Box<dyn Fn(&Job) -> Result<T> + Send + Sync>;
+type FutureFunction<T> = Box<dyn Fn(FutureJob) -> WorkFuture<T> + Send + Sync>;
+type WorkFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// What is run, in the two ways in which it may be written.
+pub(crate) enum Work<T> {
+    Blocking(Function<T>),
+    Future(FutureFunction<T>),
 }
 
-/// How a running job is getting on.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Running {
-    /// How many periods have passed; those that a slow status function missed are left out.
-    pub tick: u64,
-    /// The time since the start.
-    pub elapsed: Duration,
-    /// From 0 to 1, when the callback has said.
-    pub progress: Option<f64>,
-    /// What it is doing, when the callback has said.
-    pub text: Option<String>,
+impl<T> Work<T> {
+    pub(crate) fn future<F>(run: impl Fn(FutureJob) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        Self::Future(Box::new(move |job| Box::pin(run(job))))
+    }
+
+    fn form(&self) -> Form {
+        match self {
+            Self::Blocking(_) => Form::Blocking,
+            Self::Future(_) => Form::Future,
+        }
+    }
 }
 
-type Work<T> = Arc<dyn Fn(&Job) -> Result<T> + Send + Sync>;
-type StatusFunction<S, T> = Arc<dyn Fn(&mut S, &mut Cx<S>, Status<T>) -> Result + Send + Sync>;
-type PartialFunction<S> = Arc<dyn Fn(&mut S, &mut Cx<S>, &str) -> Result + Send + Sync>;
-
-/// A long callback that is being described. See [`Cx::long_callback`].
+/// A long callback that is being described. See [`Cx::long_callback`] and [`Cx::long_future`].
+///
+/// ```
+/// use windlass::prelude::*;
+/// use windlass::{Again, Retry};
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { loss: Option<f64> }
+///
+/// fn train(_: &mut Demo, cx: &mut Cx<Demo>, epochs: u64) -> Result {
+///     cx.long_callback("train", move |job| {
+///         for epoch in 0..epochs {
+///             job.checkpoint()?;
+///             job.progress(epoch, epochs);
+///             job.log(format!("epoch {epoch}"));
+///         }
+///         Ok(0.1)
+///     })
+///     .every(Duration::from_secs(5))
+///     .timeout(Duration::from_secs(600))
+///     .retry(Retry::times(3))
+///     .again(Again::Refuse)
+///     .on_status(|state, _cx, status| {
+///         if let Status::Done(loss) = status {
+///             state.loss = Some(loss);
+///         }
+///     })
+///     .start()?;
+///     Ok(())
+/// }
+/// # let _ = App::new(Demo::default).action("train", train);
+/// ```
 #[must_use = "a long callback does nothing before `start`"]
 pub struct LongCallback<'c, S: State, T> {
     cx: &'c mut Cx<S>,
     name: String,
-    run: Work<T>,
-    every: Option<Duration>,
-    timeout: Option<Duration>,
-    hidden: bool,
+    work: Work<T>,
+    options: JobOptions,
     on_status: Option<StatusFunction<S, T>>,
     on_partial: Option<PartialFunction<S>>,
 }
 
 impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
-    pub(crate) fn new(
-        cx: &'c mut Cx<S>,
-        name: String,
-        run: impl Fn(&Job) -> Result<T> + Send + Sync + 'static,
-    ) -> Self {
-        let run = Arc::new(run);
-        Self { cx, name, run, every: None, timeout: None, hidden: false, on_status: None, on_partial: None }
+    pub(crate) fn new(cx: &'c mut Cx<S>, name: String, work: Work<T>) -> Self {
+        Self { cx, name, work, options: JobOptions::new(), on_status: None, on_partial: None }
+    }
+
+    /// All settings at once; those that were made before are forgotten.
+    pub fn options(mut self, options: JobOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The pool on which it runs. See [`JobOptions::pool`].
+    pub fn pool(mut self, name: impl Into<String>) -> Self {
+        self.options = self.options.pool(name);
+        self
     }
 
     /// Tells the status function every so often that the job still runs; the first time a period after its start.
     ///
     /// 10 ms to 24 hours. Without it the status function hears only of the end.
     pub fn every(mut self, period: Duration) -> Self {
-        self.every = Some(period);
+        self.options = self.options.every(period);
         self
     }
 
     /// How long it may run: then it is asked to end, and a second later it is reported as timed out whatever it does.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.options = self.options.timeout(timeout);
+        self
+    }
+
+    /// How long it may run before it is reported as timed out whatever it does. See [`JobOptions::hard_timeout`].
+    pub fn hard_timeout(mut self, timeout: Duration) -> Self {
+        self.options = self.options.hard_timeout(timeout);
+        self
+    }
+
+    /// Runs it again when it fails. See [`JobOptions::retry`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options = self.options.retry(retry);
+        self
+    }
+
+    /// What happens when one with its key has not ended yet. See [`Again`].
+    pub fn again(mut self, again: Again) -> Self {
+        self.options = self.options.again(again);
+        self
+    }
+
+    /// What [`again`](Self::again) tells callbacks of a session apart by; the name by default.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.options = self.options.key(key);
+        self
+    }
+
+    /// What happens when the last page of the session has gone. See [`Disconnect`].
+    pub fn on_disconnect(mut self, policy: Disconnect) -> Self {
+        self.options = self.options.on_disconnect(policy);
+        self
+    }
+
+    /// Whether the page may end it with `$cancel`; it may by default. Otherwise it hears `forbidden`.
+    pub fn cancellable_by_page(mut self, cancellable: bool) -> Self {
+        self.options = self.options.cancellable_by_page(cancellable);
         self
     }
 
     /// Keeps it out of `$jobs`.
     pub fn hidden(mut self) -> Self {
-        self.hidden = true;
+        self.options = self.options.hidden();
         self
     }
 
@@ -110,172 +175,57 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
         self
     }
 
-    /// Starts it when this turn is kept.
+    /// Starts it when this turn is kept. Its place in the pool's queue is kept from now on.
     ///
     /// # Errors
     ///
-    /// A period outside 10 ms to 24 hours. A queue that is full by then ends the job as failed, with code `busy`.
+    /// - `pool_full` when the pool or this session's part of it is full; pass it on with `?`, and the action changes
+    ///   nothing and the page hears it;
+    /// - `already_running` with [`Again::Refuse`];
+    /// - an internal one that names the setting which is wrong: a pool that nobody has described, a period outside
+    ///   10 ms to 24 hours, a timeout of zero, too many attempts.
     pub fn start(self) -> Result<JobId> {
-        if let Some(period) = self.every
-            && !(PERIOD_MIN..=PERIOD_MAX).contains(&period)
-        {
-            let text = format!("a period of {period:?}: `every` takes {PERIOD_MIN:?} to {PERIOD_MAX:?}");
-            return Err(Error::internal(text));
+        let Self { cx, name, work, options, on_status, on_partial } = self;
+        let services = Arc::clone(&cx.services);
+        let owner = owner(cx.session());
+        let pool = services.pools.get(&options.pool)?;
+        let form = work.form();
+        // Before anything is asked of the session: a wrong setting is wrong whatever else runs.
+        let mut spec = options.spec(&name, owner, String::new())?;
+        let key = options.key.as_deref().unwrap_or(&name);
+        let before = if options.again == Again::Allow { Vec::new() } else { cx.turn.unfinished(key) };
+        if options.again == Again::Refuse && !before.is_empty() {
+            let text = format!("\"{key}\" is running already: wait for its end, or cancel it");
+            return Err(Error::refuse("already_running", text));
         }
-        let Self { cx, name, run, every, timeout, hidden, on_status, on_partial } = self;
-        let label = name.clone();
-        Ok(cx.turn.start(name, hidden, move |_id| JobWork {
-            submit: Box::new(move |pool, owner, development, reporter| {
-                submit(
-                    pool,
-                    owner,
-                    &label,
-                    run,
-                    (every, timeout),
-                    Functions { on_status, on_partial, development },
-                    reporter,
-                )
-            }),
-        }))
+        let slot = pool.reserve(owner, form).map_err(|error| refusal(&options.pool, &error))?;
+        if options.again == Again::Replace {
+            before.iter().for_each(|&job| cx.turn.cancel(job));
+        }
+        spec.key = cx.turn.key().into();
+        let functions = Functions { on_status, on_partial, development: services.development };
+        let prepared = Box::new(Prepared { slot, spec, work, functions });
+        let after = before.last().copied();
+        Ok(cx.turn.start_with(name, options.start_options(), move |_id| JobWork { after, prepared }))
     }
 }
 
-/// Submits a job for an owner; pages see the text of internal errors in development.
-type Submit<S> = Box<dyn FnOnce(&Pool, u64, bool, Arc<dyn Reporter<S>>) -> Result<JobHandle, SubmitError> + Send>;
-
-/// What the engine carries from a turn to the pool without looking inside.
-pub(crate) struct JobWork<S: State> {
-    pub(crate) submit: Submit<S>,
+/// Jobs of one session take turns with those of others, by this.
+pub(crate) fn owner(id: windlass_protocol::SessionId) -> u64 {
+    u64::from_le_bytes(id.0[..8].try_into().expect("eight of twelve bytes"))
 }
 
-/// Where a job's reports go: its session's inbox.
-pub(crate) trait Reporter<S: State>: Send + Sync {
-    /// Puts a report there; a later one of a running job may take the place of an earlier.
-    fn report(&self, report: JobReport<Program<S>>);
-}
-
-struct Functions<S: State, T> {
-    development: bool,
-    on_status: Option<StatusFunction<S, T>>,
-    on_partial: Option<PartialFunction<S>>,
-}
-
-impl<S: State, T: Send + 'static> Functions<S, T> {
-    /// The status function with its status, as an update.
-    fn told(&self, status: Status<T>) -> Option<Update<S>> {
-        let f = self.on_status.clone()?;
-        Some(Box::new(move |state: &mut S, cx: &mut Cx<S>| f(state, cx, status)))
-    }
-}
-
-fn submit<S: State, T: Send + 'static>(
-    pool: &Pool,
-    owner: u64,
-    name: &str,
-    run: Work<T>,
-    (every, timeout): (Option<Duration>, Option<Duration>),
-    functions: Functions<S, T>,
-    reporter: Arc<dyn Reporter<S>>,
-) -> Result<JobHandle, SubmitError> {
-    let mut spec = Spec::new(name, owner);
-    spec.every = every;
-    spec.soft_timeout = timeout;
-    spec.hard_timeout = timeout.map(|timeout| timeout + Duration::from_secs(1));
-    let handle: Arc<OnceLock<JobHandle>> = Arc::default();
-    let partials = {
-        let (handle, reporter, f) = (Arc::clone(&handle), Arc::clone(&reporter), functions.on_partial.clone());
-        move || {
-            let handle = Arc::clone(&handle);
-            let Some(f) = f.clone() else {
-                // Nobody wants them, and a callback that waits for room would wait for ever.
-                handle.get().map(JobHandle::take_partials);
-                return;
-            };
-            // What is taken when the turn comes is all that has been emitted by then: partial results are batched.
-            let take: Update<S> = Box::new(move |state, cx| {
-                let partials = handle.get().map(JobHandle::take_partials).unwrap_or_default();
-                partials.iter().try_for_each(|partial| f(state, cx, partial.get()))
-            });
-            reporter.report(JobReport::Partials(take));
+/// Why a pool takes no job, as the one who starts it hears it.
+fn refusal(pool: &str, error: &SubmitError) -> Error {
+    match error {
+        SubmitError::QueueFull(max) => {
+            Error::refuse("pool_full", format!("the pool \"{pool}\" is full: {max} jobs wait; try again later"))
         }
-    };
-    let (told, begun) = (Arc::clone(&handle), Arc::clone(&handle));
-    let work = move |job: &Job| {
-        // The pool may be quicker than this function; what the job reports is to find its handle.
-        begun.wait();
-        run(job)
-    };
-    let sink = move |report: Report<T, Error>| {
-        let elapsed = || told.get().map(JobHandle::elapsed).unwrap_or_default();
-        match report {
-            Report::Started => reporter.report(JobReport::Started),
-            Report::Progress(progress) => reporter.report(JobReport::Progress(shown(&progress), elapsed())),
-            Report::Tick { tick, elapsed, progress } => {
-                let progress = shown(&progress);
-                let (fraction, text) = (progress.fraction, progress.text.clone());
-                let running = Status::Running(Running { tick, elapsed, progress: fraction, text });
-                match functions.told(running) {
-                    Some(update) => reporter.report(JobReport::Running(progress, elapsed, update)),
-                    None => reporter.report(JobReport::Progress(progress, elapsed)),
-                }
-            }
-            Report::Partials => partials(),
-            Report::Ended(end) => {
-                partials();
-                reporter.report(ended(&functions, end, elapsed()));
-            }
-            _ => {}
-        }
-    };
-    let job = pool.submit(spec, work, sink)?;
-    let _ = handle.set(job.clone());
-    Ok(job)
-}
-
-fn shown(progress: &windlass_jobs::Progress) -> windlass_engine::Progress {
-    windlass_engine::Progress { fraction: progress.fraction, text: progress.text.as_deref().map(str::to_owned) }
-}
-
-fn ended<S: State, T: Send + 'static>(
-    functions: &Functions<S, T>,
-    end: End<T, Error>,
-    elapsed: Duration,
-) -> JobReport<Program<S>> {
-    let (status, shown, told) = match end {
-        End::Done(value) => (JobStatus::Done, None, Status::Done(value)),
-        End::Failed(error) => (JobStatus::Failed, Some(error.clone()), Status::Failed(error)),
-        End::Panicked(text) => {
-            let error = Error { code: "panicked".into(), ..Error::internal(text) };
-            (JobStatus::Failed, Some(error.clone()), Status::Failed(error))
-        }
-        End::Cancelled => (JobStatus::Cancelled, None, Status::Cancelled),
-        End::TimedOut => (JobStatus::TimedOut, None, Status::TimedOut),
-        _ => (JobStatus::Lost, None, Status::Lost),
-    };
-    let fault = shown.map(|error| error.into_fault("long callback", functions.development));
-    let text = fault.as_ref().map(|fault| fault.text.clone());
-    let update = functions.told(told).or_else(|| {
-        // Nobody listens: the person who started it hears of it all the same.
-        let text = text.clone()?;
-        Some(Box::new(move |_: &mut S, cx: &mut Cx<S>| {
-            cx.notify(Level::Error, text);
-            Ok(())
-        }) as Update<S>)
-    });
-    JobReport::Ended { status, text, elapsed, update }
-}
-
-/// What a session is told when the pool takes no more jobs.
-pub(crate) fn refused<S: State>(error: &SubmitError) -> JobReport<Program<S>> {
-    let text = error.to_string();
-    let told = text.clone();
-    JobReport::Ended {
-        status: JobStatus::Failed,
-        text: Some(text),
-        elapsed: Duration::ZERO,
-        update: Some(Box::new(move |_, cx| {
-            cx.notify(Level::Error, told);
-            Ok(())
-        })),
+        SubmitError::OwnerQueueFull(max) => Error::refuse(
+            "pool_full",
+            format!("{max} of your jobs wait in the pool \"{pool}\" already; try again when one has ended"),
+        ),
+        SubmitError::ShuttingDown => Error::refuse("draining", "the server is going down"),
+        other => Error::internal(format!("the pool \"{pool}\": {other}")),
     }
 }

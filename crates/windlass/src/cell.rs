@@ -12,16 +12,16 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use windlass_engine::{ConnectionId, Fault, Input, JobReport, Output, Scratch, Session, Ticket, Time, token_hash};
-use windlass_jobs::JobHandle;
 use windlass_protocol::{ClientId, Close, CloseCode, Epoch, Hello, JobId, Secret, SessionId};
 
-use crate::callback::{Reporter, refused};
 use crate::guest::{Guest, Home};
 use crate::hub::Hub;
 use crate::inbox::{Entry, Inbox};
+use crate::job_work::Reporter;
 use crate::outlet::Outlet;
 use crate::program::{Post, Program, State, Update};
 use crate::role::Role;
+use crate::session_jobs::SessionJobs;
 use crate::{Handle, lock};
 
 /// A session in a server.
@@ -54,7 +54,7 @@ pub(crate) struct Cell<S: State> {
 struct Core<S: State> {
     session: Session<Program<S>>,
     outlets: Vec<Arc<Outlet>>,
-    jobs: HashMap<JobId, JobHandle>,
+    jobs: SessionJobs<S>,
     /// Asynchronous actions that are under way.
     tasks: HashMap<Ticket, AbortHandle>,
     /// The connection whose task works now; it looks into its outlet by itself.
@@ -83,7 +83,7 @@ impl<S: State> Cell<S> {
             core: Mutex::new(Core {
                 session,
                 outlets: Vec::new(),
-                jobs: HashMap::new(),
+                jobs: SessionJobs::default(),
                 tasks: HashMap::new(),
                 worker: None,
                 greeted: false,
@@ -188,6 +188,11 @@ impl<S: State> Cell<S> {
 
     pub(crate) fn timer(self: &Arc<Self>, connection: ConnectionId) {
         self.bring(Entry::Timer, Some(connection));
+    }
+
+    /// The timer of a session that no connection is attached to.
+    pub(crate) fn timer_alone(self: &Arc<Self>) {
+        self.bring(Entry::Timer, None);
     }
 
     pub(crate) fn drain(self: &Arc<Self>, retry_after: Duration) {
@@ -334,6 +339,9 @@ impl<S: State> Cell<S> {
         let deadline = core.session.deadline().map_or(u64::MAX, micros);
         if self.deadline.swap(deadline, Ordering::AcqRel) != deadline && deadline != u64::MAX {
             core.outlets.iter().for_each(|outlet| core.wake(outlet));
+            if core.outlets.is_empty() {
+                self.hub.spawn_timer(Arc::downgrade(self), Time::after_origin(Duration::from_micros(deadline)));
+            }
         }
         self.news.store(core.session.has_news() && !core.outlets.is_empty(), Ordering::Release);
         if !core.session.is_attached() && self.detached_at.load(Ordering::Acquire) == u64::MAX {
@@ -383,9 +391,7 @@ impl<S: State> Cell<S> {
                 Input::Settle(ticket, outcome)
             }
             Entry::Report(job, report) => {
-                if matches!(report, JobReport::Ended { .. }) {
-                    core.jobs.remove(&job);
-                }
+                core.jobs.heard(job, &report);
                 Input::Report(job, report)
             }
             Entry::Timer => Input::Timer,
@@ -413,16 +419,7 @@ impl<S: State> Cell<S> {
                 }
                 Output::Start(start) => {
                     let reporter = Arc::new(CellReporter { cell: Arc::downgrade(self), job: start.id });
-                    match (start.work.submit)(&self.hub.pool, owner(self.id), self.hub.program.development, reporter) {
-                        Ok(job) => {
-                            core.jobs.insert(start.id, job);
-                        }
-                        Err(error) => {
-                            tracing::warn!(job = start.name, %error, "a job was not taken");
-                            lock(&self.inbox).push_report(start.id, refused(&error));
-                            self.role.call();
-                        }
-                    }
+                    core.jobs.start(start.id, start.work, reporter);
                 }
                 Output::Defer(deferred) => {
                     let handle = Handle::new(Arc::clone(&self.hub), self.id);
@@ -430,11 +427,7 @@ impl<S: State> Cell<S> {
                     let task = self.hub.run_async(Arc::downgrade(self), deferred.ticket, running);
                     core.tasks.insert(deferred.ticket, task);
                 }
-                Output::Cancel(job) => {
-                    if let Some(job) = core.jobs.get(&job) {
-                        job.cancel();
-                    }
-                }
+                Output::Cancel(job) => core.jobs.cancel(job),
                 Output::Post(Post { session, update }) => {
                     if let Some(cell) = self.hub.find(session)
                         && !cell.update(update)
@@ -510,9 +503,7 @@ impl<S: State> Cell<S> {
 impl<S: State> Core<S> {
     /// Ends what runs for a session that is no more.
     fn end_work(&mut self) {
-        self.jobs.values().for_each(|job| {
-            job.cancel();
-        });
+        self.jobs.cancel_all();
         self.tasks.drain().for_each(|(_, task)| task.abort());
     }
 
@@ -559,11 +550,6 @@ impl<S: State> Reporter<S> for CellReporter<S> {
 thread_local! {
     /// Lent to each session that this thread works for.
     static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
-}
-
-/// Jobs of one session take turns with those of others, by this.
-fn owner(id: SessionId) -> u64 {
-    u64::from_le_bytes(id.0[..8].try_into().expect("eight of twelve bytes"))
 }
 
 pub(crate) fn micros(time: Time) -> u64 {

@@ -1,13 +1,17 @@
 //! What a handler can do besides changing the state.
 
+use std::future::Future;
+use std::sync::Arc;
+
 use serde::Serialize;
 use windlass_engine::{Audience, Class, Turn};
 use windlass_protocol::frame::event_body;
 use windlass_protocol::{ClientId, JobId, SessionId};
 
-use crate::callback::LongCallback;
+use crate::callback::{LongCallback, Work};
 use crate::program::{Post, Program, State};
-use crate::{Error, Job, Outcome, Result};
+use crate::services::Services;
+use crate::{Error, FutureJob, Job, Outcome, Result};
 
 /// The context of a handler, a status function or an update.
 ///
@@ -31,11 +35,12 @@ pub struct Cx<S: State> {
     pub(crate) turn: Turn<Program<S>>,
     /// What [`Cx::reply`] was given.
     pub(crate) reply: Option<String>,
+    pub(crate) services: Arc<Services>,
 }
 
 impl<S: State> Cx<S> {
-    pub(crate) fn new(turn: Turn<Program<S>>) -> Self {
-        Self { turn, reply: None }
+    pub(crate) fn new(turn: Turn<Program<S>>, services: &Arc<Services>) -> Self {
+        Self { turn, reply: None, services: Arc::clone(services) }
     }
 
     /// The session's public id, for a [`Handle`](crate::Handle).
@@ -175,7 +180,47 @@ impl<S: State> Cx<S> {
         name: impl Into<String>,
         run: impl Fn(&Job) -> Result<T> + Send + Sync + 'static,
     ) -> LongCallback<'_, S, T> {
-        LongCallback::new(self, name.into(), run)
+        LongCallback::new(self, name.into(), Work::Blocking(Box::new(run)))
+    }
+
+    /// Begins to describe a long callback that is a future: it holds no thread while it waits.
+    ///
+    /// A cancel, a timeout and the end of the server drop it at its next `await`. It must not block a thread for
+    /// long; what computes belongs in a [`long_callback`](Self::long_callback). A closure that captures what it needs
+    /// may be run again, so it clones that for each run.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Chat { answer: String }
+    ///
+    /// fn ask(_: &mut Chat, cx: &mut Cx<Chat>, question: String) -> Result {
+    ///     cx.long_future("answer", move |job| {
+    ///         let question = question.clone();
+    ///         async move {
+    ///             for word in question.split(' ') {
+    ///                 job.emit(word).await?;
+    ///             }
+    ///             Ok(())
+    ///         }
+    ///     })
+    ///     .on_partial(|state, _cx, word: String| state.answer.push_str(&word))
+    ///     .start()?;
+    ///     Ok(())
+    /// }
+    /// # let _ = App::new(Chat::default).action("ask", ask);
+    /// ```
+    pub fn long_future<T, F>(
+        &mut self,
+        name: impl Into<String>,
+        run: impl Fn(FutureJob) -> F + Send + Sync + 'static,
+    ) -> LongCallback<'_, S, T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        LongCallback::new(self, name.into(), Work::future(run))
     }
 
     /// Asks a job of this session to end.

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use windlass_engine::{ConnectionId, Session, SessionOptions, Ticket, Time};
-use windlass_jobs::{Pool, PoolOptions};
 use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token};
 
 use windlass_store::{Key, MemoryStore, Node, SessionStore as _};
@@ -32,7 +31,6 @@ pub(crate) struct Hub<S: State> {
     pub(crate) options: HubOptions,
     init: Box<dyn Fn() -> S + Send + Sync>,
     keys: Vec<(&'static str, &'static str)>,
-    pub(crate) pool: Pool,
     store: MemoryStore,
     pub(crate) doors: Doors,
     /// The sessions that are not one tab's, by what they belong to.
@@ -82,7 +80,6 @@ impl<S: State> Hub<S> {
         options: HubOptions,
         init: Box<dyn Fn() -> S + Send + Sync>,
         keys: Vec<(&'static str, &'static str)>,
-        pool: PoolOptions,
         doors: Doors,
     ) -> Result<Arc<Self>> {
         let runtime = Handle::try_current()
@@ -92,7 +89,6 @@ impl<S: State> Hub<S> {
             options,
             init,
             keys,
-            pool: Pool::new(pool),
             store: MemoryStore::new(FIRST_START),
             doors,
             homes: DashMap::new(),
@@ -147,6 +143,22 @@ impl<S: State> Hub<S> {
             cell.settle(ticket, settled.unwrap_or_else(|panic| Err(cell.panicked(panic))));
         };
         self.deferred.spawn_on(task, &self.runtime).abort_handle()
+    }
+
+    /// A task that brings the session its timer when no connection is there to do so.
+    pub(crate) fn spawn_timer(&self, cell: Weak<Cell<S>>, at: Time) {
+        let (at, draining) = (self.instant(at), self.draining.clone());
+        let task = async move {
+            tokio::select! {
+                () = draining.cancelled() => {}
+                () = tokio::time::sleep_until(at) => {
+                    if let Some(cell) = cell.upgrade() {
+                        cell.timer_alone();
+                    }
+                }
+            }
+        };
+        self.tasks.spawn_on(task, &self.runtime);
     }
 
     pub(crate) fn find(&self, id: SessionId) -> Option<Arc<Cell<S>>> {

@@ -49,31 +49,41 @@ mod guest;
 mod hooks;
 mod hub;
 mod inbox;
+mod job_options;
+mod job_work;
 mod live;
+mod named;
 mod outcome;
 mod outlet;
 mod page;
+mod pools;
 mod program;
 mod random;
 mod rate;
 mod role;
 mod server;
+mod services;
+mod session_jobs;
+mod status;
 mod upgrade;
 
 pub use app::App;
-pub use callback::{LongCallback, Running, Status};
+pub use callback::LongCallback;
 pub use cx::{Cx, Level, Notify, To};
 pub use error::{Error, Result};
 pub use fields::Written;
 pub use guest::{Identity, Per};
 pub use hooks::{Failure, Visit};
+pub use job_options::{Again, Disconnect, JobOptions};
 pub use live::{Handle, Live};
+pub use named::Callback;
 pub use outcome::{Outcome, Reply};
 pub use page::Page;
 pub use program::{State, View, Whole};
 pub use server::Server;
+pub use status::{Classic, Running, Status};
 pub use windlass_engine::Audience;
-pub use windlass_jobs::{Cancelled, Job};
+pub use windlass_jobs::{Cancelled, FutureJob, Job, PoolOptions, Retry, Stats};
 pub use windlass_protocol::{ClientId, JobId, SessionId};
 pub use windlass_sync::{Private, SyncVec, Tracked};
 
@@ -84,8 +94,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        App, Audience, Cx, Error, Handle, Job, Level, Notify, Outcome, Private, Reply, Result, Status, SyncVec,
-        Tracked, View, page,
+        App, Audience, Callback, Cx, Error, FutureJob, Handle, Job, Level, Notify, Outcome, Private, Reply, Result,
+        Status, SyncVec, Tracked, View, page,
     };
 }
 

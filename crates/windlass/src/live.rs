@@ -15,7 +15,7 @@ use crate::guest::Per;
 use crate::hub::Hub;
 use crate::page::{self, Page};
 use crate::program::State;
-use crate::{Cx, Error, Outcome, Result, hub, upgrade};
+use crate::{Cx, Error, Outcome, Result, Stats, hub, upgrade};
 
 /// A running app: cheap to clone, and alive as long as its sessions are wanted.
 pub struct Live<S: State> {
@@ -146,6 +146,12 @@ impl<S: State> Live<S> {
         self.hub.sessions()
     }
 
+    /// What each pool of long callbacks is busy with, by its name; stuck jobs among it.
+    #[must_use]
+    pub fn pools(&self) -> Vec<(String, Stats)> {
+        self.hub.program.services.pools.stats()
+    }
+
     /// Ends gracefully: no new sessions or jobs, jobs asked to end and awaited, clients told when to come back.
     ///
     /// Takes at most `deadline` and a second.
@@ -155,7 +161,7 @@ impl<S: State> Live<S> {
         cells.iter().for_each(|cell| cell.drain(Duration::from_secs(1)));
         let hub = Arc::clone(&self.hub);
         // Waits for threads, so it waits on one.
-        let jobs = tokio::task::spawn_blocking(move || hub.pool.shutdown(deadline));
+        let jobs = tokio::task::spawn_blocking(move || hub.program.services.pools.shutdown(deadline));
         self.hub.deferred.close();
         // What is not settled by then is dropped with its session.
         let _ = tokio::time::timeout(deadline, self.hub.deferred.wait()).await;

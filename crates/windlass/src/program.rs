@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,10 @@ use windlass_engine::{Fault, Hook, Mode, Turn};
 use windlass_protocol::{SessionId, Set};
 use windlass_sync::Shadow;
 
-use crate::callback::JobWork;
 use crate::fields::{Field, Written};
 use crate::hooks::{Failure, Hooks};
+use crate::job_work::JobWork;
+use crate::services::Services;
 use crate::{Cx, Error, Handle, Result};
 
 /// What a session's state must be able to do. Every `Clone + Send` type is one.
@@ -133,6 +135,7 @@ pub(crate) struct Program<S: State> {
     /// What a page has to know of some actions.
     pub(crate) declared: Option<Box<RawValue>>,
     pub(crate) walks: Walks<S>,
+    pub(crate) services: Arc<Services>,
     pub(crate) development: bool,
     pub(crate) warned_of_copy: AtomicBool,
 }
@@ -227,7 +230,7 @@ impl<S: State> windlass_engine::App for Program<S> {
         let action = &self.actions[action];
         let outcome = match &action.run {
             Run::Handler(run) => {
-                let mut cx = Cx::new(turn.take());
+                let mut cx = Cx::new(turn.take(), &self.services);
                 let outcome = run(state, &mut cx, payload.get());
                 *turn = cx.turn;
                 outcome.map(|reply| reply.or(cx.reply))
@@ -276,7 +279,7 @@ impl<S: State> windlass_engine::App for Program<S> {
 impl<S: State> Program<S> {
     /// Runs the app's own code with a context for this turn.
     fn run(&self, turn: &mut Turn<Self>, run: impl FnOnce(&mut Cx<S>) -> Result) -> Result {
-        let mut cx = Cx::new(turn.take());
+        let mut cx = Cx::new(turn.take(), &self.services);
         let outcome = run(&mut cx);
         *turn = cx.turn;
         outcome

@@ -1,0 +1,199 @@
+//! How a long callback is to be run: its pool, its periods, its timeouts, and what happens around it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_engine::StartOptions;
+use windlass_jobs::{Retry, Spec};
+use windlass_protocol::limits::NAME_BYTES_MAX;
+
+use crate::pools::DEFAULT_POOL;
+use crate::{Error, Result};
+
+/// How a long callback is to be run. [`LongCallback`](crate::LongCallback) has the same settings as methods.
+///
+/// ```
+/// use windlass::prelude::*;
+/// use windlass::{Again, JobOptions};
+///
+/// let options = JobOptions::new()
+///     .pool("heavy")
+///     .every(Duration::from_secs(5))
+///     .timeout(Duration::from_secs(60))
+///     .again(Again::Refuse);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing by themselves"]
+pub struct JobOptions {
+    pub(crate) pool: String,
+    every: Option<Duration>,
+    timeout: Option<Duration>,
+    hard_timeout: Option<Duration>,
+    retry: Option<Retry>,
+    pub(crate) again: Again,
+    pub(crate) key: Option<String>,
+    on_disconnect: Disconnect,
+    cancellable_by_page: bool,
+    pub(crate) hidden: bool,
+}
+
+/// What happens when a callback is started while another with its key, in the same session, has not ended.
+///
+/// The key is the callback's name unless [`key`](JobOptions::key) says another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Again {
+    /// Both run.
+    #[default]
+    Allow,
+    /// The start fails with code `already_running`.
+    Refuse,
+    /// The others are cancelled, and this one starts when they have ended: the last one wins.
+    Replace,
+    /// It starts when the others have ended.
+    Queue,
+}
+
+/// What happens to a job when the last page of its session has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// It goes on, and who comes back finds what it did.
+    #[default]
+    Continue,
+    /// It is cancelled at once. A reload disconnects too.
+    Cancel,
+    /// It is cancelled unless a page comes back within that time.
+    CancelAfter(Duration),
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl JobOptions {
+    /// No ticks, no timeouts, no retries; shown in `$jobs`, where the page may cancel it.
+    pub fn new() -> Self {
+        Self {
+            pool: DEFAULT_POOL.to_owned(),
+            every: None,
+            timeout: None,
+            hard_timeout: None,
+            retry: None,
+            again: Again::Allow,
+            key: None,
+            on_disconnect: Disconnect::Continue,
+            cancellable_by_page: true,
+            hidden: false,
+        }
+    }
+
+    /// The pool on which it runs, described with [`App::pool`](crate::App::pool); the app's first one by default.
+    pub fn pool(mut self, name: impl Into<String>) -> Self {
+        self.pool = name.into();
+        self
+    }
+
+    /// Tells the status function every so often that the job still runs; the first time a period after its start.
+    ///
+    /// 10 ms to 24 hours. Without it the status function hears only of the end.
+    pub fn every(mut self, period: Duration) -> Self {
+        self.every = Some(period);
+        self
+    }
+
+    /// How long it may run: then it is asked to end, as by a cancel. No bound by default.
+    ///
+    /// A second later it is reported as timed out whatever it does; see [`hard_timeout`](Self::hard_timeout).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long it may run before it is reported as timed out whatever it does; a second after
+    /// [`timeout`](Self::timeout) by default.
+    ///
+    /// A thread cannot be ended from outside: a blocking callback keeps its thread until it returns, and counts as
+    /// stuck in [`Live::pools`](crate::Live::pools). What it returns then is dropped.
+    pub fn hard_timeout(mut self, timeout: Duration) -> Self {
+        self.hard_timeout = Some(timeout);
+        self
+    }
+
+    /// Runs it again when it fails or panics. Not by default, and never after [`Error::refuse`]: that is a decision.
+    ///
+    /// Ticks and timeouts begin anew with each attempt; `$jobs` shows its number.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// What happens when one is started while another with its key has not ended; both run by default.
+    pub fn again(mut self, again: Again) -> Self {
+        self.again = again;
+        self
+    }
+
+    /// What [`again`](Self::again) tells callbacks of a session apart by; the name by default.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// What happens when the last page of the session has gone; it goes on by default.
+    pub fn on_disconnect(mut self, policy: Disconnect) -> Self {
+        self.on_disconnect = policy;
+        self
+    }
+
+    /// Whether the page may end it with `$cancel`; it may by default. Otherwise it hears `forbidden`.
+    pub fn cancellable_by_page(mut self, cancellable: bool) -> Self {
+        self.cancellable_by_page = cancellable;
+        self
+    }
+
+    /// Keeps it out of `$jobs`.
+    pub fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    /// The job as its pool is told of it.
+    ///
+    /// # Errors
+    ///
+    /// The setting that is wrong.
+    pub(crate) fn spec(&self, name: &str, owner: u64, key: String) -> Result<Spec> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(Error::internal(format!("\"{name}\" cannot name a job: 1 to {NAME_BYTES_MAX} bytes")));
+        }
+        let mut spec = Spec::new(name, owner);
+        spec.every = self.every;
+        spec.soft_timeout = self.timeout;
+        spec.hard_timeout = self.hard_timeout.or(self.timeout.and_then(|timeout| timeout.checked_add(PATIENCE)));
+        spec.retry = self.retry.clone();
+        spec.key = key.into();
+        spec.ranked = !self.hidden;
+        spec.check().map_err(|error| Error::internal(format!("the job \"{name}\": {error}")))?;
+        Ok(spec)
+    }
+
+    pub(crate) fn start_options(&self) -> StartOptions {
+        StartOptions {
+            hidden: self.hidden,
+            cancellable_by_page: self.cancellable_by_page,
+            key: self.key.as_deref().map(Arc::from),
+            deserted_after: match self.on_disconnect {
+                Disconnect::Continue => None,
+                Disconnect::Cancel => Some(Duration::ZERO),
+                Disconnect::CancelAfter(grace) => Some(grace),
+            },
+        }
+    }
+}
+
+/// How long a job that was asked to end has for it.
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,217 @@
+//! A job between the turn that starts it and its end: what the engine carries, and what its reports become.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use windlass_engine::{JobReport, JobStatus};
+use windlass_jobs::{End, FutureJob, JobHandle, Report, Slot, Spec, SubmitError};
+use windlass_protocol::JobId;
+
+use crate::callback::Work;
+use crate::program::{Program, State, Update};
+use crate::status::Running;
+use crate::{Cx, Error, Job, Level, Result, Status};
+
+pub(crate) type StatusFunction<S, T> = Arc<dyn Fn(&mut S, &mut Cx<S>, Status<T>) -> Result + Send + Sync>;
+pub(crate) type PartialFunction<S> = Arc<dyn Fn(&mut S, &mut Cx<S>, &str) -> Result + Send + Sync>;
+
+/// What the engine carries from a turn to the pool without looking inside.
+pub(crate) struct JobWork<S: State> {
+    /// The job whose end it waits for, if that has not come yet.
+    pub(crate) after: Option<JobId>,
+    pub(crate) prepared: Box<dyn Startable<S>>,
+}
+
+/// A job that can be submitted, whatever its result's type.
+pub(crate) trait Startable<S: State>: Send {
+    /// Submits it. A job that cannot be run ends with the report.
+    fn submit(self: Box<Self>, reporter: Arc<dyn Reporter<S>>) -> Result<JobHandle, JobReport<Program<S>>>;
+
+    /// The end of a job that was cancelled before it was submitted.
+    fn cancelled(self: Box<Self>) -> JobReport<Program<S>>;
+}
+
+/// Where a job's reports go: its session's inbox.
+pub(crate) trait Reporter<S: State>: Send + Sync {
+    /// Puts a report there; a later one of a running job may take the place of an earlier.
+    fn report(&self, report: JobReport<Program<S>>);
+}
+
+/// A job that has its place in the pool's queue and waits for its turn to be kept.
+pub(crate) struct Prepared<S: State, T> {
+    pub(crate) slot: Slot,
+    pub(crate) spec: Spec,
+    pub(crate) work: Work<T>,
+    pub(crate) functions: Functions<S, T>,
+}
+
+pub(crate) struct Functions<S: State, T> {
+    pub(crate) development: bool,
+    pub(crate) on_status: Option<StatusFunction<S, T>>,
+    pub(crate) on_partial: Option<PartialFunction<S>>,
+}
+
+impl<S: State, T: Send + 'static> Functions<S, T> {
+    /// The status function with its status, as an update.
+    fn told(&self, status: Status<T>) -> Option<Update<S>> {
+        let f = self.on_status.clone()?;
+        Some(Box::new(move |state: &mut S, cx: &mut Cx<S>| f(state, cx, status)))
+    }
+
+    fn ended(&self, end: End<T, Error>, elapsed: Duration) -> JobReport<Program<S>> {
+        let (status, error, told) = match end {
+            End::Done(value) => (JobStatus::Done, None, Status::Done(value)),
+            End::Failed(error) => (JobStatus::Failed, Some(error.clone()), Status::Failed(error)),
+            End::Panicked(text) => {
+                let error = panicked(text);
+                (JobStatus::Failed, Some(error.clone()), Status::Failed(error))
+            }
+            End::Cancelled => (JobStatus::Cancelled, None, Status::Cancelled),
+            End::TimedOut => (JobStatus::TimedOut, None, Status::TimedOut),
+            _ => (JobStatus::Lost, None, Status::Lost),
+        };
+        let text = error.map(|error| self.shown(error));
+        let update = self.told(told).or_else(|| {
+            // Nobody listens: the person who started it hears of it all the same.
+            let text = text.clone()?;
+            Some(Box::new(move |_: &mut S, cx: &mut Cx<S>| {
+                cx.notify(Level::Error, text);
+                Ok(())
+            }) as Update<S>)
+        });
+        JobReport::Ended { status, text, elapsed, update }
+    }
+
+    /// The text of an error as the page gets it; an internal one is logged.
+    fn shown(&self, error: Error) -> String {
+        error.into_fault("long callback", self.development).text
+    }
+}
+
+fn panicked(text: String) -> Error {
+    Error { code: "panicked".into(), ..Error::internal(text) }
+}
+
+impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
+    fn submit(self: Box<Self>, reporter: Arc<dyn Reporter<S>>) -> Result<JobHandle, JobReport<Program<S>>> {
+        let Self { slot, spec, work, functions } = *self;
+        let functions = Arc::new(functions);
+        let handle: Arc<OnceLock<JobHandle>> = Arc::default();
+        let sink = {
+            let (functions, handle) = (Arc::clone(&functions), Arc::clone(&handle));
+            let lines = std::sync::atomic::AtomicU64::new(0);
+            move |report: Report<T, Error>| tell(&*reporter, &functions, &handle, &lines, report)
+        };
+        // The callback's own handle: the pool can be quicker than this function, and what the job reports is to find it.
+        let job = match work {
+            Work::Blocking(run) => {
+                let handle = Arc::clone(&handle);
+                let run = move |job: &Job| {
+                    handle.get_or_init(|| job.handle());
+                    decided(job, run(job))
+                };
+                slot.submit(spec, run, sink)
+            }
+            Work::Future(run) => {
+                let handle = Arc::clone(&handle);
+                let run = move |job: FutureJob| {
+                    let own = handle.get_or_init(|| job.handle()).clone();
+                    let future = run(job);
+                    async move {
+                        let outcome = future.await;
+                        if matches!(&outcome, Err(error) if !error.is_internal()) {
+                            own.give_up();
+                        }
+                        outcome
+                    }
+                };
+                slot.submit_future(spec, run, sink)
+            }
+        };
+        let job = job.map_err(|error| match error {
+            SubmitError::ShuttingDown => functions.ended(End::Lost, Duration::ZERO),
+            error => functions.ended(End::Failed(error.into()), Duration::ZERO),
+        })?;
+        Ok(handle.get_or_init(|| job).clone())
+    }
+
+    fn cancelled(self: Box<Self>) -> JobReport<Program<S>> {
+        self.functions.ended(End::Cancelled, Duration::ZERO)
+    }
+}
+
+/// An error that is meant for the page is a decision: trying again would not change it.
+fn decided<T>(job: &Job, outcome: Result<T>) -> Result<T> {
+    if matches!(&outcome, Err(error) if !error.is_internal()) {
+        job.give_up();
+    }
+    outcome
+}
+
+/// Turns what the pool reports into what the session is told.
+fn tell<S: State, T: Send + 'static>(
+    reporter: &dyn Reporter<S>,
+    functions: &Functions<S, T>,
+    handle: &Arc<OnceLock<JobHandle>>,
+    lines: &std::sync::atomic::AtomicU64,
+    report: Report<T, Error>,
+) {
+    let elapsed = || handle.get().map(JobHandle::elapsed).unwrap_or_default();
+    let log = |progress: &windlass_jobs::Progress| {
+        if lines.swap(progress.lines, std::sync::atomic::Ordering::Relaxed) != progress.lines
+            && let Some(job) = handle.get()
+        {
+            reporter.report(JobReport::Log(job.log_tail().iter().map(|line| (**line).to_owned()).collect()));
+        }
+    };
+    match report {
+        Report::Waiting { rank, eta } => reporter.report(JobReport::Waiting { rank, eta }),
+        Report::Started => reporter.report(JobReport::Started),
+        Report::Retrying { attempt, failure, .. } => {
+            let error = match failure {
+                End::Failed(error) => Some(error),
+                End::Panicked(text) => Some(panicked(text)),
+                _ => None,
+            };
+            let text = error.map(|error| functions.shown(error));
+            reporter.report(JobReport::Retrying { attempt, text });
+        }
+        Report::Progress(progress) => {
+            log(&progress);
+            reporter.report(JobReport::Progress(shown(&progress), elapsed()));
+        }
+        Report::Tick { tick, elapsed, progress } => {
+            log(&progress);
+            let attempt = handle.get().map_or(1, JobHandle::attempt);
+            match functions.told(Status::Running(Running::new(tick, elapsed, &progress, attempt))) {
+                Some(update) => reporter.report(JobReport::Running(shown(&progress), elapsed, update)),
+                None => reporter.report(JobReport::Progress(shown(&progress), elapsed)),
+            }
+        }
+        Report::Partials => partials(reporter, functions, handle),
+        Report::Ended(end) => {
+            partials(reporter, functions, handle);
+            reporter.report(functions.ended(end, elapsed()));
+        }
+        _ => {}
+    }
+}
+
+fn partials<S: State, T>(reporter: &dyn Reporter<S>, functions: &Functions<S, T>, handle: &Arc<OnceLock<JobHandle>>) {
+    let Some(f) = functions.on_partial.clone() else {
+        // Nobody wants them, and a callback that waits for room would wait for ever.
+        handle.get().map(JobHandle::take_partials);
+        return;
+    };
+    let handle = Arc::clone(handle);
+    // What is taken when the turn comes is all that has been emitted by then: partial results are batched.
+    let take: Update<S> = Box::new(move |state, cx| {
+        let partials = handle.get().map(JobHandle::take_partials).unwrap_or_default();
+        partials.iter().try_for_each(|partial| f(state, cx, partial.get()))
+    });
+    reporter.report(JobReport::Partials(take));
+}
+
+fn shown(progress: &windlass_jobs::Progress) -> windlass_engine::Progress {
+    windlass_engine::Progress { fraction: progress.fraction, text: progress.text.as_deref().map(str::to_owned) }
+}

@@ -1,0 +1,88 @@
+//! The jobs of one session, as the server holds them: handles of those that run, and those that wait for others' ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use windlass_engine::JobReport;
+use windlass_jobs::JobHandle;
+use windlass_protocol::JobId;
+
+use crate::job_work::{JobWork, Reporter, Startable};
+use crate::program::{Program, State};
+
+/// The jobs of one session. Bounded by the places that they hold in their pools.
+pub(crate) struct SessionJobs<S: State> {
+    handles: HashMap<JobId, JobHandle>,
+    /// Those that start when another has ended.
+    behind: Vec<Behind<S>>,
+}
+
+struct Behind<S: State> {
+    job: JobId,
+    after: JobId,
+    prepared: Box<dyn Startable<S>>,
+    reporter: Arc<dyn Reporter<S>>,
+}
+
+impl<S: State> Default for SessionJobs<S> {
+    fn default() -> Self {
+        Self { handles: HashMap::new(), behind: Vec::new() }
+    }
+}
+
+impl<S: State> SessionJobs<S> {
+    /// Submits a job, or keeps it until the one before it has ended.
+    pub(crate) fn start(&mut self, job: JobId, work: JobWork<S>, reporter: Arc<dyn Reporter<S>>) {
+        let JobWork { after, prepared } = work;
+        match after.filter(|&after| self.is_under_way(after)) {
+            Some(after) => self.behind.push(Behind { job, after, prepared, reporter }),
+            None => self.submit(job, prepared, &reporter),
+        }
+    }
+
+    fn is_under_way(&self, job: JobId) -> bool {
+        self.handles.contains_key(&job) || self.behind.iter().any(|behind| behind.job == job)
+    }
+
+    fn submit(&mut self, job: JobId, prepared: Box<dyn Startable<S>>, reporter: &Arc<dyn Reporter<S>>) {
+        match prepared.submit(Arc::clone(reporter)) {
+            Ok(handle) => {
+                self.handles.insert(job, handle);
+            }
+            // The end goes the way of all reports, so that what waits for this job hears of it.
+            Err(end) => reporter.report(end),
+        }
+    }
+
+    /// Asks a job to end.
+    pub(crate) fn cancel(&mut self, job: JobId) {
+        if let Some(handle) = self.handles.get(&job) {
+            handle.cancel();
+        } else if let Some(at) = self.behind.iter().position(|behind| behind.job == job) {
+            let Behind { prepared, reporter, after, .. } = self.behind.remove(at);
+            // Who waits for it waits for the one before it from now on: two of a kind never run at once.
+            self.behind.iter_mut().filter(|behind| behind.after == job).for_each(|behind| behind.after = after);
+            reporter.report(prepared.cancelled());
+        }
+    }
+
+    /// Asks all of them to end.
+    pub(crate) fn cancel_all(&mut self) {
+        self.behind.clear();
+        self.handles.values().for_each(|handle| {
+            handle.cancel();
+        });
+    }
+
+    /// Looks at a report on its way to the session: after an end, those that have waited for it start.
+    pub(crate) fn heard(&mut self, job: JobId, report: &JobReport<Program<S>>) {
+        if !matches!(report, JobReport::Ended { .. }) {
+            return;
+        }
+        self.handles.remove(&job);
+        while let Some(at) = self.behind.iter().position(|behind| behind.after == job) {
+            let Behind { job, prepared, reporter, .. } = self.behind.remove(at);
+            self.submit(job, prepared, &reporter);
+        }
+    }
+}
