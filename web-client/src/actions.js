@@ -18,6 +18,7 @@ import { controlValue, formValues, hasPassword, isControl } from "./forms.js";
  * @typedef {object} Sender what this needs of a session
  * @property {(name: string, payload: unknown, options: SendOptions) => Promise<unknown>} action
  * @property {(job: string) => Promise<unknown> | unknown} cancel
+ * @property {(job: string | null) => Promise<unknown> | unknown} dismiss
  * @property {(path: import("./model.js").Path, value: unknown, options: SendOptions) => Promise<unknown>} set
  */
 
@@ -136,12 +137,17 @@ export class Actions {
     const { part } = bound;
     const enable = part.disable ? disable(element) : null;
     bound.running++;
-    element.setAttribute("aria-busy", "true");
+    // With `w-busy` it tells of a job, which goes on when the action is through.
+    const tells = !element.hasAttribute("w-busy");
+    if (tells) element.setAttribute("aria-busy", "true");
     const secret = part.secret || (element.localName === "form" && hasPassword(element));
     /** @param {string} state */
     const onState = (state) => element.setAttribute("w-state", state);
     try {
-      const outcome = action === "$cancel" ? this.app.cancel(String(value)) : this.app.action(action, value, { secret, onState });
+      const outcome =
+        action === "$cancel" ? this.app.cancel(String(value))
+        : action === "$dismiss" ? this.app.dismiss(value === undefined || value === null ? null : String(value))
+        : this.app.action(action, value, { secret, onState });
       this.page.moved();
       await outcome;
       if (part.reset) formOf(element)?.reset();
@@ -149,7 +155,7 @@ export class Actions {
       this.refuse(action, error, element);
     } finally {
       bound.running--;
-      if (bound.running === 0) element.removeAttribute("aria-busy");
+      if (bound.running === 0 && tells) element.removeAttribute("aria-busy");
       enable?.();
       this.page.moved();
     }

@@ -68,7 +68,31 @@ export function parseEach(text, names) {
 }
 
 /**
- * The value of `w-on:…`: an action's name, `$cancel`, or one assignment to `$local`.
+ * Whether a job of that name is waiting or running, for `w-busy`.
+ *
+ * @param {string} text the job's name
+ * @param {readonly string[]} names
+ * @returns {Expression}
+ */
+export function parseBusy(text, names) {
+  const name = text.trim();
+  if (!name) throw new BindError("expression", "write the name of a job, as in w-busy=\"train\"");
+  const { read, uses } = parse("$jobs", names);
+  /** @param {unknown} job */
+  const isBusy = (job) => own(job, "name") === name && /^(queued|running)$/.test(String(own(job, "status")));
+  return {
+    read: (scope) => {
+      const jobs = read(scope);
+      // Null takes the attribute away.
+      return (Array.isArray(jobs) && jobs.some(isBusy)) || null;
+    },
+    uses,
+    plain: false,
+  };
+}
+
+/**
+ * The value of `w-on:…`: an action's name, `$cancel`, `$dismiss`, or one assignment to `$local`.
  *
  * @param {string} text
  * @param {readonly string[]} names
@@ -78,8 +102,8 @@ export function parseHandler(text, names) {
   const [, local, value] = /^\s*\$local\.([\p{L}_][\p{L}\p{N}_]*)\s*=(?!=)(.*)$/su.exec(text) ?? [];
   if (local && value !== undefined) return { local, expression: parse(value, names) };
   const action = text.trim();
-  if (/^(\$cancel|[^\s$'"()=|]+)$/.test(action)) return { action };
-  throw new BindError("expression", "write the name of an action, $cancel, or $local.name = value");
+  if (/^(\$cancel|\$dismiss|[^\s$'"()=|]+)$/.test(action)) return { action };
+  throw new BindError("expression", "write the name of an action, $cancel, $dismiss, or $local.name = value");
 }
 
 /**

@@ -35,6 +35,22 @@ import { byteLength, decode, isAfter } from "./wire.js";
  */
 
 /**
+ * A job as the page sees it; protocol.md section 10 has the members' meanings.
+ *
+ * @typedef {object} Job
+ * @property {string} id
+ * @property {string} name
+ * @property {"queued" | "running" | "done" | "failed" | "cancelled" | "timed_out" | "lost"} status
+ * @property {number} attempt
+ * @property {number | null} rank
+ * @property {number | null} eta_ms
+ * @property {number} elapsed_ms
+ * @property {number | null} progress
+ * @property {string | null} text
+ * @property {string[]} log
+ */
+
+/**
  * @template {object} [State=Record<string, unknown>]
  * @template {object} [Actions=Record<string, unknown>]
  * @param {ConnectOptions} [options]
@@ -230,12 +246,30 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Cancels a job of this session.
+   * The jobs of this session, oldest first; the same list until one of them changes.
+   *
+   * @returns {readonly Job[]}
+   */
+  get jobs() {
+    return /** @type {readonly Job[] | undefined} */ (own(this.#document.root, "$jobs")) ?? NO_JOBS;
+  }
+
+  /**
+   * Asks a job of this session to end. [JOB-1]
    *
    * @param {string} job its id
    */
   cancel(job) {
-    return this.action(/** @type {keyof Actions & string} */ ("$cancel"), /** @type {never} */ (job));
+    return this.action(CANCEL, /** @type {never} */ (job));
+  }
+
+  /**
+   * Takes a job that has ended out of `jobs`; without an id, all of them. [JOB-2]
+   *
+   * @param {string | null} [job] its id
+   */
+  dismiss(job = null) {
+    return this.action(DISMISS, /** @type {never} */ (job));
   }
 
   /** Connects now: instead of waiting, or after a stop. */
@@ -667,6 +701,10 @@ const IN_FLIGHT_MAX = 32;
 const MESSAGE_BYTES_MAX = 65_536;
 
 const SET = /** @type {never} */ ("$set");
+const CANCEL = /** @type {never} */ ("$cancel");
+const DISMISS = /** @type {never} */ ("$dismiss");
+/** @type {readonly Job[]} */
+const NO_JOBS = [];
 const NAVIGATE = /** @type {never} */ ("$navigate");
 
 const TOKENS_MAX = 2;

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { parse, parseEach, parseHandler } from "./expression.js";
+import { parse, parseBusy, parseEach, parseHandler } from "./expression.js";
 import { isControl } from "./forms.js";
 import { BindError, suggestion } from "./report.js";
 
@@ -189,6 +189,9 @@ class Compiler {
             write: shown.write,
             name: shown.camel ? camel(argument) : argument,
           });
+        } else if (word === "busy" && !argument) {
+          const expression = this.uses(parseBusy(value, this.names), element, name);
+          this.template.parts.push({ kind: "show", path, ...this.reach(expression), write: writeAttribute, name: "aria-busy" });
         } else if (word === "model" || word.startsWith("model.")) {
           this.template.parts.push(this.model(element, path, value, name));
         } else if (!PLAIN.has(word)) {
@@ -475,7 +478,7 @@ const TEXT_NODE = 3;
 
 /** Those that are read where they belong, or mean something to CSS only. */
 const PLAIN = new Set(["key", "confirm", "disable", "reset", "secret", "cloak", "state"]);
-const WORDS = [...Object.keys(SHOWN), ...PLAIN, "each", "if", "on", "arg", "model", "ignore"];
+const WORDS = [...Object.keys(SHOWN), ...PLAIN, "each", "if", "on", "arg", "busy", "model", "ignore"];
 
 /** Stands for a row that no address goes through. */
 const NOWHERE = { list: { base: /** @type {const} */ ("value"), hops: 0, path: [] }, key: "" };

@@ -407,3 +407,35 @@ function generator(seed) {
 function tidy(html) {
   return html.replaceAll(' class=""', "");
 }
+
+test("a region is busy while a job of that name waits or runs, whatever becomes of the action that started it", async () => {
+  const job = (name, status) => ({ id: "1.1", name, status, progress: 0.25 });
+  const p = page(
+    `<button w-on:click="train" w-busy="train"></button>
+     <template w-each="job of $jobs" w-key="job.id"><progress w-attr:value="job.progress"></progress></template>`,
+    { state: { $jobs: [] } },
+  );
+  const busy = () => p.$("button").getAttribute("aria-busy");
+  assert.equal(busy(), null);
+  p.$("button").click();
+  p.delta(["$jobs", [job("other", "running")]]);
+  assert.equal(busy(), null);
+  p.delta(["$jobs", [job("train", "queued")]]);
+  assert.equal(busy(), "true");
+  p.app.sent[0].resolve();
+  await new Promise((resolve) => setTimeout(resolve));
+  p.delta(["$jobs", 0, "status", "running"]);
+  assert.deepEqual([busy(), p.$("progress").getAttribute("value")], ["true", "0.25"]);
+  p.delta(["$jobs", 0, "progress", null]);
+  assert.equal(p.$("progress").hasAttribute("value"), false, "a progress that nobody knows is indeterminate");
+  p.delta(["$jobs", 0, "status", "done"]);
+  assert.equal(busy(), null);
+});
+
+test("w-busy names a job, and $dismiss is an action of its own", async () => {
+  const p = page(`<i w-busy=""></i><b w-on:click="$dismiss" w-arg="'1.2'"></b><u w-on:click="$dismiss"></u>`, { state: {} });
+  assert.deepEqual(p.codes(), ["expression"]);
+  p.$("b").click();
+  p.$("u").click();
+  assert.deepEqual(p.app.sent.map(({ name, payload }) => [name, payload]), [["$dismiss", "1.2"], ["$dismiss", null]]);
+});

@@ -99,6 +99,11 @@ pub mod prelude {
     };
 }
 
+/// The page for those who come from Taipy: its code is tested here.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/from-taipy.md")]
+struct FromTaipy;
+
 #[doc(hidden)]
 pub mod __private {
     pub use rust_embed::{self, RustEmbed};

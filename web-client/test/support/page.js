@@ -53,6 +53,10 @@ export class FakeApp extends EventTarget {
     return this.action("$cancel", job);
   }
 
+  dismiss(job) {
+    return this.action("$dismiss", job);
+  }
+
   set(path, value, options) {
     return this.action("$set", { path, value }, options);
   }
