@@ -7,9 +7,12 @@ use serde_json::Value;
 use windlass_engine::{
     ConnectionId, Input, JobReport, JobStatus, Output, Progress, Scratch, Session, SessionOptions, Time, token_hash,
 };
-use windlass_protocol::{ClientId, ClientMessage, Close, Epoch, FrameNumber, Hello, JobId, Secret, SessionId, Token};
+use windlass_protocol::{
+    ClientId, ClientMessage, Close, Dialect, Epoch, FrameNumber, Hello, JobId, Secret, SessionId, Token,
+};
 
 use crate::app::{Change, Emission, Ledger, State};
+use crate::dialect;
 use crate::judge::{Held, broken};
 
 /// What happens to a session, owned.
@@ -60,6 +63,8 @@ pub(crate) struct Host {
     secrets: u64,
     /// The number of the last frame on each connection.
     last_sent: BTreeMap<u64, u64>,
+    /// What each connection speaks.
+    dialects: BTreeMap<u64, Dialect>,
     /// The server that held it is gone.
     pub(crate) gone: bool,
 }
@@ -86,6 +91,7 @@ impl Host {
             ends: BTreeMap::new(),
             secrets: 0,
             last_sent: BTreeMap::new(),
+            dialects: BTreeMap::new(),
             gone: false,
         }
     }
@@ -149,14 +155,18 @@ impl Host {
         let input = match &input {
             In::Hello(connection, hello) => {
                 self.secrets += 1;
+                self.dialects.insert(*connection, hello.dialect);
                 self.owed.entry(hello.client).or_default();
                 let mut secret = [0; 16];
                 secret[..8].copy_from_slice(&self.secrets.to_be_bytes());
                 Input::Hello { connection: ConnectionId(*connection), hello: hello.clone(), secret: Secret(secret) }
             }
             In::Text(connection, text) => {
-                let message = ClientMessage::decode(text).expect("the model's messages are well formed");
-                Input::Message { connection: ConnectionId(*connection), message }
+                let dialect = self.dialects.get(connection).copied().unwrap_or_default();
+                let text = dialect::said(dialect, text);
+                let message = dialect.decode(&text).expect("the model's messages are well formed");
+                let input = Input::Message { connection: ConnectionId(*connection), message };
+                return self.session.handle(&Ledger, input, now);
             }
             In::Ready(connection) => Input::Ready(ConnectionId(*connection)),
             In::Lost(connection) => Input::Lost(ConnectionId(*connection)),
@@ -233,7 +243,8 @@ fn say(job: JobId, report: Report) -> JobReport<Ledger> {
 
 /// The number of a frame that takes one.
 pub(crate) fn frame_number(frame: &[u8]) -> Option<u64> {
-    let rest = frame.strip_prefix(b"[\"d\",").or_else(|| frame.strip_prefix(b"[\"s\","))?;
+    let heads: [&[u8]; 4] = [b"[\"d\",", b"[\"s\",", b"{\"type\":\"delta\",\"n\":", b"{\"type\":\"snapshot\",\"n\":"];
+    let rest = heads.into_iter().find_map(|head| frame.strip_prefix(head))?;
     let digits = rest.iter().position(|byte| *byte == b',')?;
     std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod app;
+mod dialect;
 mod host;
 mod judge;
 mod link;

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_engine::Time;
+use windlass_protocol::Dialect;
 
 use crate::app::Kind;
+use crate::dialect;
 use crate::judge::{Heard, Held, Judge, Outcome, Ticket, broken};
 
 /// What survives a reload, and what a duplicated tab has a copy of.
@@ -25,11 +27,14 @@ pub(crate) struct Storage {
     /// The last document with its epoch and number.
     document: Option<(u64, u64, Value)>,
     pub(crate) heard: Heard,
+    /// What the tab speaks.
+    pub(crate) dialect: Dialect,
 }
 
 impl Storage {
     pub(crate) fn new(client: String) -> Self {
         Self {
+            dialect: Dialect::Compact,
             client,
             session: None,
             token: None,
@@ -194,7 +199,8 @@ impl Page {
     }
 
     pub(crate) fn receive(&mut self, text: &[u8], now: Time, judge: &mut Judge, out: &mut Vec<String>) -> Held<After> {
-        let Ok(Value::Array(mut message)) = serde_json::from_slice(text) else {
+        let heard = serde_json::from_slice(text).map(|message| dialect::heard(self.storage.dialect, message));
+        let Ok(Value::Array(mut message)) = heard else {
             return broken("PROTOCOL", format!("no message: {}", String::from_utf8_lossy(text)));
         };
         let number = |at: usize| message.get(at).and_then(Value::as_u64).unwrap_or(u64::MAX);
@@ -232,7 +238,7 @@ impl Page {
                     return Ok(After::Stays);
                 }
                 let ops = message[3].as_array().map(Vec::as_slice).unwrap_or_default();
-                if let Err(error) = windlass_sync::apply(&mut self.document, ops) {
+                if let Err(error) = dialect::apply(self.storage.dialect, &mut self.document, ops) {
                     return broken("CONVERGE", format!("frame {n}: {error}"));
                 }
                 self.n = n;

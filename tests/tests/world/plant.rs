@@ -56,6 +56,12 @@ pub(crate) struct Planted {
     plant: Option<Plant>,
 }
 
+impl Planted {
+    pub(crate) fn is_none(self) -> bool {
+        self.plant.is_none()
+    }
+}
+
 impl From<Plant> for Planted {
     fn from(plant: Plant) -> Self {
         Self { plant: Some(plant) }

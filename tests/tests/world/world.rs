@@ -10,6 +10,7 @@ use windlass_engine::{JobStatus, Scratch, Time};
 use windlass_protocol::{ClientId, ClientMessage, Close, CloseCode, SessionId};
 
 use crate::app::{Change, Kind};
+use crate::dialect;
 use crate::host::{Host, In, Out, Report, frame_number};
 use crate::judge::{self, Held, Judge, broken};
 use crate::link::{Down, Link};
@@ -31,6 +32,7 @@ pub(crate) struct World {
     draining: bool,
     made: u64,
     planted: Planted,
+    seed: u64,
     trace: bool,
 }
 
@@ -82,6 +84,7 @@ impl World {
             draining: false,
             made: 0,
             planted,
+            seed,
             trace,
         }
     }
@@ -89,7 +92,11 @@ impl World {
     /// Lives, heals and judges.
     pub(crate) fn run(&mut self) -> Held {
         for _ in 0..1 + self.random.below(3) {
-            let page = Page::load(Storage::new(self.fresh_client()), self.fresh_instance());
+            let mut storage = Storage::new(self.fresh_client());
+            if self.planted.is_none() {
+                storage.dialect = dialect::of(self.seed, self.pages.len());
+            }
+            let page = Page::load(storage, self.fresh_instance());
             self.pages.push(page);
         }
         let lives = if self.faults.restart { 2 } else { 1 };
@@ -320,7 +327,9 @@ impl World {
                 link.end(close);
                 continue;
             }
-            let Ok(ClientMessage::Hello(hello)) = ClientMessage::decode(&text) else {
+            let dialect = self.pages[link.page].storage.dialect;
+            let text = dialect::said(dialect, &text);
+            let Ok(ClientMessage::Hello(hello)) = dialect.decode(&text) else {
                 return broken("PROTOCOL", format!("no hello: {text}"));
             };
             let known = self.hosts.iter().position(|host| host.accepts(&hello));
