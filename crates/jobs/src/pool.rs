@@ -79,6 +79,12 @@ impl Pool {
         self.shared.run_due();
     }
 
+    /// When [`run_due`](Self::run_due) has something to do next, by the pool's clock.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Instant> {
+        self.shared.timers.next()
+    }
+
     /// Says what runs the futures of this pool; before, it takes none. Said again, it changes nothing.
     pub fn run_futures_on(&self, spawner: impl Spawner) {
         let _ = self.shared.spawner.set(Box::new(spawner));
@@ -728,6 +734,7 @@ mod tests {
     fn a_job_that_has_ended_leaves_no_timers_behind() {
         let clock = Arc::new(ManualClock::new());
         let pool = Pool::driven(PoolOptions::default(), clock);
+        assert_eq!(pool.due_at(), None);
         for _ in 0..10 {
             let (tx, rx) = mpsc::channel();
             let spec = Spec::new("short", 1).every(HOUR).soft_timeout(HOUR).hard_timeout(2 * HOUR);

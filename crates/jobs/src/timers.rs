@@ -141,6 +141,11 @@ impl Timers {
         Due::Nothing
     }
 
+    /// When something is due next.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        lock(&self.plan).timers.first_key_value().map(|(first, _)| first.at)
+    }
+
     /// Waits until something is due; false when nothing ever will be.
     pub(crate) fn wait(&self, clock: &dyn Clock) -> bool {
         let mut plan = lock(&self.plan);

@@ -26,6 +26,7 @@ use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
 use crate::rate::RateOptions;
 use crate::server::{Server, Signals};
 use crate::services::Services;
+use crate::test::{Stage, Test};
 use crate::{Callback, Cx, Error, Handle, Outcome, Result};
 
 /// An app that is being described.
@@ -86,6 +87,7 @@ impl<S: State> App<S, Whole> {
                 allowed_origins: Vec::new(),
                 unused_after: Duration::from_secs(30),
                 expire_after: Duration::from_secs(2 * 60 * 60),
+                stage: None,
             },
             allowed_hosts: Vec::new(),
             pools: vec![PoolOptions { name: DEFAULT_POOL.to_owned(), ..PoolOptions::default() }],
@@ -448,7 +450,7 @@ impl<S: State, V: View<S>> App<S, V> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| Error::internal("an app is built inside a tokio runtime: call it from an async function"))?;
         let services = Services {
-            pools: Pools::new(self.pools, &runtime, None),
+            pools: Pools::new(self.pools, &runtime, self.options.stage.as_ref()),
             callbacks: self.callbacks,
             development: self.development,
         };
@@ -465,6 +467,18 @@ impl<S: State, V: View<S>> App<S, V> {
         };
         let hub = Hub::new(program, self.options, self.init, self.keys, Doors::new(self.per, self.authenticate))?;
         Ok(Live::new(hub, self.page, self.routers))
+    }
+
+    /// The app in a test: a page of it, without sockets and with a time of its own. See [`Test`].
+    ///
+    /// # Panics
+    ///
+    /// Where [`App::build`] gives an error.
+    #[must_use]
+    pub fn test(mut self) -> Test<S> {
+        let stage = Arc::new(Stage::new());
+        self.options.stage = Some(Arc::clone(&stage));
+        Test::new(stage, || self.build())
     }
 
     /// Listens, without accepting yet. Port 0 takes any free one.

@@ -22,7 +22,8 @@ use crate::outlet::Outlet;
 use crate::program::{Post, Program, State, Update};
 use crate::role::Role;
 use crate::session_jobs::SessionJobs;
-use crate::{Handle, lock};
+use crate::test::{Instead, Returns};
+use crate::{Handle, Job, lock};
 
 /// A session in a server.
 pub(crate) struct Cell<S: State> {
@@ -444,7 +445,7 @@ impl<S: State> Cell<S> {
     }
 
     /// Ends a session that cannot go on.
-    fn fail(self: &Arc<Self>) {
+    pub(crate) fn fail(self: &Arc<Self>) {
         self.hub.forget(self);
         let mut core = lock(&self.core);
         self.gone.store(true, Ordering::Release);
@@ -491,6 +492,11 @@ impl<S: State> Cell<S> {
         SCRATCH.with_borrow_mut(|scratch| core.session.flush(program, scratch, now));
         self.carry_out(core);
         core.end_work();
+    }
+
+    /// A copy of the app's own value.
+    pub(crate) fn state(&self) -> S {
+        lock(&self.core).session.state().clone()
     }
 
     /// What the session's clients see, for tests and operators.
@@ -541,9 +547,22 @@ struct CellReporter<S: State> {
 impl<S: State> Reporter<S> for CellReporter<S> {
     fn report(&self, report: JobReport<Program<S>>) {
         if let Some(cell) = self.cell.upgrade() {
+            let is_tick = matches!(report, JobReport::Running(..));
             lock(&cell.inbox).push_report(self.job, report);
             cell.call();
+            if let Some(stage) = &cell.hub.options.stage {
+                stage.reported(cell.id, self.job, is_tick);
+            }
         }
+    }
+
+    fn hold(&self, job: &Job, returns: Returns) -> Instead {
+        let Some(cell) = self.cell.upgrade() else { return Instead::Run };
+        let Some(stage) = cell.hub.options.stage.clone() else { return Instead::Run };
+        let session = cell.id;
+        // The session may go while its job is held.
+        drop(cell);
+        stage.hold(session, self.job, job, returns)
     }
 }
 

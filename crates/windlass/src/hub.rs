@@ -23,6 +23,7 @@ use crate::hooks::Visit;
 use crate::outlet::Outlet;
 use crate::program::{Program, Settling, State};
 use crate::rate::RateOptions;
+use crate::test::Stage;
 use crate::{Error, Result, random};
 
 /// What the sessions of one app share.
@@ -59,6 +60,8 @@ pub(crate) struct HubOptions {
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) unused_after: Duration,
     pub(crate) expire_after: Duration,
+    /// What holds the time and the jobs of a test.
+    pub(crate) stage: Option<Arc<Stage>>,
 }
 
 /// Who is let in, and what shares a session.
@@ -109,7 +112,8 @@ impl<S: State> Hub<S> {
     }
 
     pub(crate) fn time(&self, at: Instant) -> Time {
-        Time::after_origin(at.saturating_duration_since(self.origin))
+        let elapsed = self.options.stage.as_ref().map(|stage| stage.elapsed());
+        Time::after_origin(elapsed.unwrap_or_else(|| at.saturating_duration_since(self.origin)))
     }
 
     pub(crate) fn instant(&self, time: Time) -> Instant {
@@ -263,7 +267,7 @@ impl<S: State> Hub<S> {
 
     /// Takes away the sessions that nobody came back to, as long as there are any.
     fn start_janitor(self: &Arc<Self>) {
-        if self.janitor.swap(true, Ordering::AcqRel) {
+        if self.options.stage.is_some() || self.janitor.swap(true, Ordering::AcqRel) {
             return;
         }
         let hub = Arc::clone(self);
@@ -280,7 +284,7 @@ impl<S: State> Hub<S> {
         );
     }
 
-    fn retire_sessions(&self) {
+    pub(crate) fn retire_sessions(&self) {
         let now = self.now();
         for cell in self.all() {
             if cell.retire(now, self.options.unused_after, self.options.expire_after) {
@@ -305,7 +309,7 @@ pub(crate) fn draining() -> Close {
 const FIRST_START: u64 = 1;
 /// And one server.
 const NODE: Node = Node(0);
-const JANITOR_EVERY: Duration = Duration::from_secs(5);
 /// When a client may come back that found no room, or sent too much.
 pub(crate) const BUSY_RETRY: Duration = Duration::from_secs(5);
+pub(crate) const JANITOR_EVERY: Duration = Duration::from_secs(5);
 const RETURN_AFTER: Duration = Duration::from_secs(1);

@@ -10,6 +10,7 @@ use windlass_protocol::JobId;
 use crate::callback::Work;
 use crate::program::{Program, State, Update};
 use crate::status::Running;
+use crate::test::{Instead, Returns};
 use crate::{Cx, Error, Job, Level, Result, Status};
 
 pub(crate) type StatusFunction<S, T> = Arc<dyn Fn(&mut S, &mut Cx<S>, Status<T>) -> Result + Send + Sync>;
@@ -35,6 +36,11 @@ pub(crate) trait Startable<S: State>: Send {
 pub(crate) trait Reporter<S: State>: Send + Sync {
     /// Puts a report there; a later one of a running job may take the place of an earlier.
     fn report(&self, report: JobReport<Program<S>>);
+
+    /// Called where the callback runs, before its first line: in a test it waits here for its cue.
+    fn hold(&self, _job: &Job, _returns: Returns) -> Instead {
+        Instead::Run
+    }
 }
 
 /// A job that has its place in the pool's queue and waits for its turn to be kept.
@@ -97,6 +103,7 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
         let Self { slot, spec, work, functions } = *self;
         let functions = Arc::new(functions);
         let handle: Arc<OnceLock<JobHandle>> = Arc::default();
+        let prompter = Arc::clone(&reporter);
         let sink = {
             let (functions, handle) = (Arc::clone(&functions), Arc::clone(&handle));
             let lines = std::sync::atomic::AtomicU64::new(0);
@@ -108,17 +115,20 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
                 let handle = Arc::clone(&handle);
                 let run = move |job: &Job| {
                     handle.get_or_init(|| job.handle());
-                    decided(job, run(job))
+                    decided(job, prompter.hold(job, Returns::of::<T>()).outcome(job, &run))
                 };
                 slot.submit(spec, run, sink)
             }
             Work::Future(run) => {
-                let handle = Arc::clone(&handle);
+                let (handle, run) = (Arc::clone(&handle), Arc::new(run));
                 let run = move |job: FutureJob| {
                     let own = handle.get_or_init(|| job.handle()).clone();
-                    let future = run(job);
+                    let (run, prompter) = (Arc::clone(&run), Arc::clone(&prompter));
                     async move {
-                        let outcome = future.await;
+                        let outcome = match prompter.hold(&job, Returns::of::<T>()) {
+                            Instead::Run => run(job).await,
+                            instead => instead.outcome(&job, |_| Err(windlass_jobs::Cancelled.into())),
+                        };
                         if matches!(&outcome, Err(error) if !error.is_internal()) {
                             own.give_up();
                         }

@@ -6,8 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use windlass_jobs::{Clock, Pool, PoolOptions, Stats};
+use windlass_jobs::{Pool, PoolOptions, Stats};
 
+use crate::test::Stage;
 use crate::{Error, Result};
 
 /// The pool of a callback that names none.
@@ -17,20 +18,26 @@ pub(crate) const DEFAULT_POOL: &str = "jobs";
 pub(crate) struct Pools(BTreeMap<String, Pool>);
 
 impl Pools {
-    /// Starts no thread yet. Futures run on `runtime`; on a `clock` of its own, nothing is due by itself.
+    /// Starts no thread yet. Futures run on `runtime`; on a `stage`, nothing is due by itself, and each on a thread.
     pub(crate) fn new(
         options: impl IntoIterator<Item = PoolOptions>,
         runtime: &Handle,
-        clock: Option<&Arc<dyn Clock>>,
+        stage: Option<&Arc<Stage>>,
     ) -> Self {
         let pools = options.into_iter().map(|options| {
             let name = options.name.clone();
-            let pool = match clock {
-                Some(clock) => Pool::driven(options, Arc::clone(clock)),
-                None => Pool::new(options),
+            let pool = match stage {
+                Some(stage) => {
+                    let pool = Pool::driven(Stage::options(options), Arc::<Stage>::clone(stage));
+                    pool.run_futures_on(Stage::run_future);
+                    pool
+                }
+                None => {
+                    let (pool, runtime) = (Pool::new(options), runtime.clone());
+                    pool.run_futures_on(move |future| drop(runtime.spawn(future)));
+                    pool
+                }
             };
-            let runtime = runtime.clone();
-            pool.run_futures_on(move |future| drop(runtime.spawn(future)));
             (name, pool)
         });
         Self(pools.collect())

@@ -9,6 +9,8 @@ mod heavy;
 mod primes;
 mod source;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,11 +62,15 @@ async fn main() -> Result {
     // Standard output holds the one line that says where to look; the log goes elsewhere.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
 
+    app().router(source::router()).page(page!("page")).serve(options.addr).await
+}
+
+/// The app without its page: what the tests drive.
+fn app() -> App<Demo> {
     let app = App::new(Demo::new);
     let app = counter::register(app);
     let app = heavy::register(app);
     let app = text::register(app);
     let app = fields::register(app);
-    let app = table::register(app);
-    app.router(source::router()).page(page!("page")).serve(options.addr).await
+    table::register(app)
 }
