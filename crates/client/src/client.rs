@@ -1,5 +1,6 @@
 //! The client as an app holds it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -287,6 +288,12 @@ impl Client {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.inner.shared.traffic()
+    }
+
+    /// Why connections have ended since the client began, and how often: names of protocol.md section 14, and `lost`.
+    #[must_use]
+    pub fn closes(&self) -> BTreeMap<String, u64> {
+        self.inner.shared.closes()
     }
 
     /// Connects now: instead of waiting for the next attempt, or after a stop.

@@ -1,6 +1,6 @@
 //! Turns what the core asks for into sockets and time, and what happens to those into calls of the core.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
@@ -44,6 +44,7 @@ pub(crate) struct Shared {
     read: AtomicU64,
     written: AtomicU64,
     welcomes: AtomicU64,
+    closes: Mutex<BTreeMap<String, u64>>,
     pub(crate) changes: broadcast::Sender<Change>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) status: watch::Sender<Status>,
@@ -63,6 +64,7 @@ impl Shared {
             read: AtomicU64::new(0),
             written: AtomicU64::new(0),
             welcomes: AtomicU64::new(0),
+            closes: Mutex::default(),
             changes: broadcast::channel(UNREAD_MAX).0,
             events: broadcast::channel(UNREAD_MAX).0,
             status: watch::channel(Status::Connecting).0,
@@ -122,6 +124,10 @@ impl Shared {
 
     fn set_failure(&self, error: ConnectError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    pub(crate) fn closes(&self) -> BTreeMap<String, u64> {
+        self.closes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn traffic(&self) -> Traffic {
@@ -203,8 +209,13 @@ fn carry_out(shared: &Arc<Shared>, link: &mut Link, output: Output) {
         Output::Event(event) => drop(shared.events.send(event)),
         Output::Change(change) => drop(shared.changes.send(change)),
         Output::Status(status) => {
-            if status == Status::Live {
-                shared.welcomes.fetch_add(1, Ordering::Relaxed);
+            match &status {
+                Status::Live => drop(shared.welcomes.fetch_add(1, Ordering::Relaxed)),
+                Status::Waiting { code, .. } | Status::Stopped { code } => {
+                    let mut closes = shared.closes.lock().unwrap_or_else(PoisonError::into_inner);
+                    *closes.entry(code.clone()).or_default() += 1;
+                }
+                Status::Connecting => {}
             }
             shared.status.send_replace(status);
         }

@@ -1,0 +1,41 @@
+//! The `windlass` command. Each subcommand is a module of its own.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod duration;
+mod load;
+
+/// Tools for apps that are built with Windlass.
+#[derive(Parser)]
+#[command(name = "windlass", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Connect many sessions to an app and let each act, as so many pages would
+    Load(load::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Load(options) => load::main(options).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}
