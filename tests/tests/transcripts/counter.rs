@@ -27,6 +27,7 @@ pub(crate) enum Action {
     Double,
     Fail,
     Tell,
+    Slow,
 }
 
 impl App for Counter {
@@ -36,7 +37,8 @@ impl App for Counter {
     type Update = i64;
     type Work = ();
     type Post = ();
-    type Task = ();
+    /// What a slow action replies.
+    type Task = i64;
 
     fn action(&self, name: &str) -> Option<(Action, Mode)> {
         match name {
@@ -46,6 +48,7 @@ impl App for Counter {
             "double" => Some((Action::Double, Mode::Query)),
             "fail" => Some((Action::Fail, Mode::Atomic)),
             "tell" => Some((Action::Tell, Mode::Atomic)),
+            "slow" => Some((Action::Slow, Mode::Atomic)),
             _ => None,
         }
     }
@@ -72,6 +75,7 @@ impl App for Counter {
                 let body = json!({"name": "told", "value": read::<String>(payload)?});
                 turn.event(Audience::Session, Class::Must, event_body("emit", &body).expect("JSON serialises"));
             }
+            Action::Slow => turn.answer_later(read::<i64>(payload)? * 2),
             Action::Say => state.text = Some(read(payload)?),
         }
         Ok(None)

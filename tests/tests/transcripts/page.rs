@@ -77,6 +77,7 @@ impl Page {
             Step::Sessions { .. } => self.server.restart(),
             Step::OtherPage { other_page } => self.let_other_page_in(*other_page)?,
             Step::Nothing { nothing: ms } | Step::Wait { wait: ms } => self.server.wait(Duration::from_millis(*ms)),
+            Step::Settle { settle } => self.server.settle(*settle)?,
             Step::Drain { drain } => self.server.drain(Duration::from_millis(*drain)),
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::Value;
-use windlass_engine::{ConnectionId, Input, Output, Scratch, Session, SessionOptions, Time};
+use windlass_engine::{ConnectionId, Deferred, Input, Output, Scratch, Session, SessionOptions, Ticket, Time};
 use windlass_protocol::limits::MESSAGE_BYTES_MAX;
 use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect, Epoch, Hello, Secret, SessionId, Token};
 
@@ -25,6 +25,8 @@ pub(crate) struct Server {
     connections: u64,
     hellos: u8,
     starts: u64,
+    /// Asynchronous actions, in the order in which they began.
+    slow: Vec<(SessionId, Ticket, i64)>,
     /// Sessions since the start, and since the first one.
     loads: u64,
     made: u8,
@@ -49,6 +51,7 @@ impl Server {
             connections: 0,
             hellos: 0,
             starts: 1,
+            slow: Vec::new(),
             loads: 0,
             made: 0,
         }
@@ -112,6 +115,14 @@ impl Server {
         all.into_iter().for_each(|id| self.turn(id, Input::Drain(retry_after)));
     }
 
+    /// The nth asynchronous action ends, from 1, with its reply.
+    pub(crate) fn settle(&mut self, nth: usize) -> Result<(), String> {
+        let at = nth.checked_sub(1).and_then(|at| self.slow.get(at));
+        let &(session, ticket, reply) = at.ok_or("no asynchronous action has that number")?;
+        self.turn(session, Input::Settle(ticket, Ok(Some(reply.to_string()))));
+        Ok(())
+    }
+
     /// Every session counts on by itself.
     pub(crate) fn count_on(&mut self, more: i64) {
         let all: Vec<_> = self.sessions.keys().copied().collect();
@@ -166,8 +177,9 @@ impl Server {
                         self.homes.remove(&to);
                         session.handle(&Counter, Input::Lost(to), self.now);
                     }
+                    Output::Defer(Deferred { ticket, task, .. }) => self.slow.push((id, ticket, task)),
                     Output::Fault(fault) => panic!("{}: {}", fault.code, fault.text),
-                    Output::Start(_) | Output::Defer(_) | Output::Cancel(_) | Output::Post(()) => {
+                    Output::Start(_) | Output::Cancel(_) | Output::Post(()) => {
                         unreachable!("this app asks for none")
                     }
                 }

@@ -77,6 +77,9 @@ pub(crate) enum Step {
     Drain {
         drain: u64,
     },
+    Settle {
+        settle: usize,
+    },
 }
 
 fn first_dialect() -> String {
@@ -168,6 +171,7 @@ fn every_step_of_the_format_is_one_of_these() {
         ("name, payload", "\"add\", 1"),
         ("nth call, code", "1, \"applied\""),
         ("ms", "1"),
+        ("nth", "1"),
         ("{…}", "{}"),
         ("…", "1"),
     ];
