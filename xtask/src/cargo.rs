@@ -44,6 +44,13 @@ pub(crate) fn doctests(steps: &mut Steps) -> Result<(), Failed> {
     steps.run_tests("doctests", "run again: cargo test --doc --workspace", &mut command)
 }
 
+/// Tries every order in which the threads of a job can meet. In a target of its own: another `cfg` builds all anew.
+pub(crate) fn loom(steps: &mut Steps) -> Result<(), Failed> {
+    let mut command = cargo(steps, &["test", "--release", "--package", "windlass-jobs", "--lib", "--quiet", "races::"]);
+    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", steps.root().join("target/loom"));
+    steps.run_tests("races of jobs, model-checked", "run again: cargo xtask loom", &mut command)
+}
+
 /// Dependency directions and the nevers that a program can hold. `test` runs them among all tests.
 pub(crate) fn architecture(steps: &mut Steps) -> Result<(), Failed> {
     let mut command = cargo(steps, &["test", "--quiet", "--package", "architecture"]);

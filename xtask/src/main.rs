@@ -31,6 +31,8 @@ enum Command {
     Check,
     /// Rebuild the bundled web client, web-client/dist/windlass.js
     Bundle,
+    /// Only the model check of the jobs' races
+    Loom,
     /// Only the browser tests
     Browser,
     /// Measure against the budgets, in release; exits 1 when a figure falls short
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Test => (test(&mut steps), true),
         Command::Check => (check(&mut steps), false),
         Command::Bundle => (web_client::bundle(&mut steps), false),
+        Command::Loom => (cargo::loom(&mut steps), true),
         Command::Browser => (browser::test(&mut steps), true),
         // A bench prints JSON lines and nothing else on stdout, so that they can be piped.
         Command::Bench { name, options } => return cargo::bench(&name, &options),
@@ -72,6 +75,7 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     cargo::docs(steps)?;
     cargo::tests(steps)?;
     cargo::doctests(steps)?;
+    cargo::loom(steps)?;
     web_client::test(steps)?;
     browser::test(steps)
 }

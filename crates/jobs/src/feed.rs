@@ -18,7 +18,8 @@ use crate::schedule::Schedule;
 use crate::sync::{Condvar, Mutex};
 
 /// Partial results that wait to be taken. Enough for a tenth of a second at 640 a second.
-pub const PARTIALS_MAX: usize = 64;
+// One under loom, which tries every order of every step.
+pub const PARTIALS_MAX: usize = if cfg!(loom) { 1 } else { 64 };
 /// Bytes of partial results that wait to be taken; a larger one goes through alone.
 pub const PARTIAL_BYTES_MAX: usize = 1024 * 1024;
 /// Lines of the log that are kept; the oldest go first.

@@ -1,4 +1,4 @@
-//! What a pool may do, and why it does not take a job.
+//! What a pool may do, what runs its futures, what it is busy with, and why it does not take a job.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::{fmt, io, thread};
 
 use crate::retry::{ATTEMPTS_MAX, Retry};
 use crate::schedule::{PERIOD_MAX, PERIOD_MIN};
+use crate::task::BoxFuture;
 
 /// The settings of a pool.
 #[derive(Debug, Clone)]
@@ -94,5 +95,33 @@ impl Error for SubmitError {
             Self::NoThread(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// What a pool is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Jobs that wait.
+    pub queued: usize,
+    /// Jobs that run, stuck ones included.
+    pub running: usize,
+    /// Jobs whose end was reported, while their callback still holds a thread.
+    pub stuck: usize,
+    /// Jobs that have failed and wait for their next attempt.
+    pub resting: usize,
+}
+
+/// What runs the futures of a pool: the handle of a runtime.
+///
+/// It must run each future to its end or drop it. A future that it drops ends its job as [`End::Lost`].
+pub trait Spawner: Send + Sync + 'static {
+    /// Runs a future, without waiting for it.
+    fn spawn(&self, future: BoxFuture);
+}
+
+impl<F: Fn(BoxFuture) + Send + Sync + 'static> Spawner for F {
+    fn spawn(&self, future: BoxFuture) {
+        self(future);
     }
 }

@@ -15,42 +15,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::guard::lock;
 use crate::job::{Core, Form, FutureJob, Job, JobHandle, Spec};
 use crate::life::{Effect, Event, Life};
-use crate::options::{PoolOptions, SubmitError};
+use crate::options::{PoolOptions, Spawner, Stats, SubmitError};
 use crate::priority;
 use crate::queue::{Full, Limits, Queue};
 use crate::report::{End, Report, Sink};
 use crate::slot::Slot;
 use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard};
-use crate::task::{BoxFuture, Task};
+use crate::task::Task;
 use crate::timers::{Alarm, Due, Timer, Timers};
-
-/// What a pool is busy with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Jobs that wait.
-    pub queued: usize,
-    /// Jobs that run, stuck ones included.
-    pub running: usize,
-    /// Jobs whose end was reported, while their callback still holds a thread.
-    pub stuck: usize,
-    /// Jobs that have failed and wait for their next attempt.
-    pub resting: usize,
-}
-
-/// What runs the futures of a pool: the handle of a runtime.
-///
-/// It must run each future to its end or drop it. A future that it drops ends its job as [`End::Lost`].
-pub trait Spawner: Send + Sync + 'static {
-    /// Runs a future, without waiting for it.
-    fn spawn(&self, future: BoxFuture);
-}
-
-impl<F: Fn(BoxFuture) + Send + Sync + 'static> Spawner for F {
-    fn spawn(&self, future: BoxFuture) {
-        self(future);
-    }
-}
 
 /// A bounded pool of threads for callbacks that take long. The [crate] shows how it is used.
 ///
@@ -536,7 +508,7 @@ impl Shared {
         }
     }
 
-    fn run_due(self: &Arc<Self>) {
+    pub(crate) fn run_due(self: &Arc<Self>) {
         loop {
             match self.timers.pop(self.clock.now()) {
                 Due::Cancelled(task) => self.end_cancelled(&task),
@@ -551,7 +523,7 @@ impl Shared {
         }
     }
 
-    fn fire(self: &Arc<Self>, timer: Timer, task: &Arc<dyn Task>) {
+    pub(crate) fn fire(self: &Arc<Self>, timer: Timer, task: &Arc<dyn Task>) {
         let core = task.core();
         let now = self.clock.now();
         if timer.attempt != core.life.attempt() {
@@ -664,7 +636,7 @@ impl Shared {
         task.tell(Report::Ended(end));
     }
 
-    fn shutdown(&self, deadline: Duration) -> usize {
+    pub(crate) fn shutdown(&self, deadline: Duration) -> usize {
         // This is the machine's time also when the pool's clock is another: a test that shuts down wants to end.
         let deadline = Instant::now().checked_add(deadline);
         let mut state = lock(&self.state);
@@ -721,6 +693,43 @@ const RANKS_OFTEN: Duration = Duration::from_millis(250);
 /// The same while more than [`RANKED_FEW`] jobs wait: each of them that has moved is a frame to its page.
 const RANKS_SELDOM: Duration = Duration::from_secs(1);
 const RANKED_FEW: usize = 256;
+
+/// What the model check of the races does instead of the pool's own threads.
+#[cfg(all(test, loom))]
+impl Pool {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+#[cfg(all(test, loom))]
+impl Shared {
+    /// Puts a job into the queue and starts no thread, now or later.
+    pub(crate) fn enqueue_for_race(self: &Arc<Self>, task: &Arc<dyn Task>) {
+        let mut state = lock(&self.state);
+        state.threads = self.options.threads;
+        self.enqueue(state, task);
+    }
+
+    /// Takes a job, if one waits, and runs it: a turn of [`work`](Self::work).
+    pub(crate) fn work_once(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        let Some(task) = state.queues[Form::Blocking as usize].pop() else { return };
+        state.running.push(Arc::clone(&task));
+        self.left_queue(&mut state, task.core());
+        drop(state);
+        if self.begin(&task) {
+            Arc::clone(&task).run(Job { task: Arc::clone(&task) });
+        }
+        self.done(&mut lock(&self.state), &task);
+    }
+
+    pub(crate) fn assert_quiet(&self) {
+        let state = lock(&self.state);
+        let waiting: usize = state.queues.iter().map(Queue::len).sum();
+        assert_eq!((waiting, state.running.len(), state.resting.len(), state.ending), (0, 0, 0, 0));
+    }
+}
 
 #[cfg(test)]
 mod tests {
