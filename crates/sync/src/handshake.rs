@@ -32,7 +32,7 @@ thread_local! {
 }
 
 /// Serialises `value` as a newtype that our serializers recognise.
-#[inline]
+#[inline(always)]
 pub(crate) fn announce<T: Serialize + ?Sized, S: Serializer>(
     serializer: S,
     kind: Kind,
@@ -46,7 +46,7 @@ pub(crate) fn announce<T: Serialize + ?Sized, S: Serializer>(
 }
 
 /// What was announced of `value`, once.
-#[inline]
+#[inline(always)]
 pub(crate) fn accept<T: ?Sized>(name: &'static str, value: &T) -> Option<Kind> {
     if name.len() != NAME.len() {
         return None;

@@ -68,6 +68,22 @@ impl Planner {
         if old_middle.is_empty() || new_middle.is_empty() {
             return;
         }
+        if old_middle == new_middle {
+            // One item that was moved needs no table of all that it passed. Where ids come twice the first of them
+            // lies elsewhere in both lists, which leads to the same list all the same.
+            let (before, after) = (&old[old_middle.clone()], &new[new_middle.clone()]);
+            let (first, last) = (prefix, prefix + before.len() - 1);
+            if before[0] == after[after.len() - 1] && before[1..] == after[..after.len() - 1] {
+                self.sources.truncate(prefix);
+                self.sources.extend((first + 1..=last).chain([first]).chain(old_middle.end..old.len()));
+                return;
+            }
+            if before[before.len() - 1] == after[0] && before[..before.len() - 1] == after[1..] {
+                self.sources.truncate(prefix);
+                self.sources.extend([last].into_iter().chain(first..last).chain(old_middle.end..old.len()));
+                return;
+            }
+        }
         self.heads.clear();
         self.chain.clear();
         self.chain.resize(old_middle.len(), NONE);

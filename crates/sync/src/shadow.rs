@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, Halt};
-use crate::tape::{Scratch, Tape, Templates};
+use crate::tape::{Tape, Templates};
 use crate::walk::Walk;
 use crate::word::HashKey;
 use crate::{handshake, word};
@@ -87,7 +87,7 @@ impl Shadow {
         let mut walk = Walk::new(&mut self.tape, &self.keys, self.root_key, words, out);
         let result = run(&mut walk);
         let (words, scratch) = walk.finish();
-        Scratch::give_back(scratch);
+        scratch.give_back(result.is_ok());
         match result {
             Ok(()) => self.tape.words = words,
             Err(_) => {

@@ -7,7 +7,7 @@
 //! | value | words |
 //! |---|---|
 //! | number, null, boolean | 1 |
-//! | text | tag and length; the bytes when there are at most 8, else their keyed hash |
+//! | text | tag and length, with the last 5 bytes of up to 13; the first 8 bytes, or the keyed hash of a longer text |
 //! | integer beyond 2^53 | tag and sign, low, high |
 //! | struct | tag, template and size in words; the values in the order of the template's names |
 //! | map | tag and size; for each entry the key (tag and length, the bytes) and the value |
@@ -31,8 +31,11 @@ pub(crate) const EXACT_MAX: u64 = 1 << 53;
 /// Set in a map's header when a key comes twice: then only the whole is right.
 pub(crate) const REPEATED_KEY: u64 = 1 << 47;
 
-/// A text of at most this many bytes is kept as it is.
-const INLINE_MAX: usize = 8;
+/// A text of at most this many bytes is kept as it is: 8 in its second word, 5 beside its length.
+const INLINE_MAX: usize = 13;
+
+/// Set in the first word of a longer text; below it are the length and nothing else.
+const HASHED: u64 = 1 << 47;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -92,6 +95,12 @@ pub(crate) fn size(word: u64) -> usize {
     } else {
         1
     }
+}
+
+/// The same of what is known to be a list, an object or a mark.
+#[inline(always)]
+pub(crate) fn container_size(header: u64) -> usize {
+    (header & 0xffff_ffff) as usize
 }
 
 /// Whether the value that begins with `word` is neither list nor object.
@@ -166,12 +175,13 @@ impl Leaf {
 
     #[inline(always)]
     pub(crate) fn text(key: HashKey, text: &str) -> Self {
-        Self { words: [tagged(Tag::Text, text.len() as u64), digest(key, text.as_bytes()), 0], size: 2 }
+        let [header, digest] = text_words(key, text.as_bytes());
+        Self { words: [header, digest, 0], size: 2 }
     }
 
     #[inline(always)]
     pub(crate) fn raw(key: HashKey, json: &str) -> Self {
-        Self { words: [tagged(Tag::Raw, json.len() as u64), digest(key, json.as_bytes()), 0], size: 2 }
+        Self { words: [tagged(Tag::Raw, json.len() as u64), hash(key, json.as_bytes()), 0], size: 2 }
     }
 }
 
@@ -179,22 +189,54 @@ impl Leaf {
 #[derive(Clone, Copy, Debug)]
 pub struct HashKey(pub [u64; 2]);
 
-/// The second word of a text: its bytes, or their hash.
+/// The words of a text.
 #[inline(always)]
-pub(crate) fn digest(key: HashKey, bytes: &[u8]) -> u64 {
-    if bytes.len() <= INLINE_MAX { packed(bytes) } else { hash(key, bytes) }
+pub(crate) fn text_words(key: HashKey, bytes: &[u8]) -> [u64; 2] {
+    let length = bytes.len();
+    if length <= 8 {
+        [tagged(Tag::Text, (length as u64) << 40), packed(bytes)]
+    } else if length <= INLINE_MAX {
+        // The last eight bytes, of which the first are among the first eight as well.
+        let last = eight(bytes, length - 8) >> (8 * (16 - length));
+        [tagged(Tag::Text, (length as u64) << 40 | last), eight(bytes, 0)]
+    } else {
+        [tagged(Tag::Text, HASHED | length as u64), hash(key, bytes)]
+    }
 }
 
-/// The digests of the first `split` bytes and of all, in one pass over them.
-pub(crate) fn digest_prefix(key: HashKey, bytes: &[u8], split: usize) -> (u64, u64) {
-    if split <= INLINE_MAX {
-        return (packed(&bytes[..split]), digest(key, bytes));
+/// Whether these are the words of a text; hashes it only when its length is the same.
+#[inline(always)]
+pub(crate) fn text_is(old: [u64; 2], key: HashKey, bytes: &[u8]) -> bool {
+    if bytes.len() <= INLINE_MAX {
+        old == text_words(key, bytes)
+    } else {
+        old[0] == tagged(Tag::Text, HASHED | bytes.len() as u64) && old[1] == hash(key, bytes)
+    }
+}
+
+#[inline(always)]
+fn eight(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes are eight"))
+}
+
+/// The length of the text that begins with `word`.
+pub(crate) fn text_length(word: u64) -> usize {
+    if word & HASHED != 0 { (word & (HASHED - 1)) as usize } else { (word >> 40 & 0xff) as usize }
+}
+
+/// The words of a text, if it begins with the whole text of two old words. One pass over the bytes.
+pub(crate) fn appended(key: HashKey, old: [u64; 2], bytes: &[u8]) -> Option<[u64; 2]> {
+    let (begin, tail) = bytes.split_at(text_length(old[0]));
+    if begin.len() <= INLINE_MAX {
+        return (text_words(key, begin) == old).then(|| text_words(key, bytes));
     }
     let mut hasher = SipHasher13::new_with_keys(key.0[0], key.0[1]);
-    hasher.write(&bytes[..split]);
-    let prefix = hasher.finish();
-    hasher.write(&bytes[split..]);
-    (prefix, hasher.finish())
+    hasher.write(begin);
+    if hasher.finish() != old[1] {
+        return None;
+    }
+    hasher.write(tail);
+    Some([tagged(Tag::Text, HASHED | bytes.len() as u64), hasher.finish()])
 }
 
 pub(crate) fn hash(key: HashKey, bytes: &[u8]) -> u64 {
@@ -259,13 +301,30 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_of_a_prefix_is_that_of_the_text_it_was() {
+    fn a_text_that_was_appended_to_is_known_by_its_beginning() {
         let key = HashKey([7, 9]);
-        let text: Vec<u8> = (0..100).collect();
-        for length in 0..=100 {
+        let text: Vec<u8> = (1..=40).collect();
+        for length in 0..=text.len() {
+            let whole = text_words(key, &text[..length]);
+            assert_eq!(text_length(whole[0]), length);
             for split in 0..=length {
-                let digests = (digest(key, &text[..split]), digest(key, &text[..length]));
-                assert_eq!(digest_prefix(key, &text[..length], split), digests);
+                let mut old = text_words(key, &text[..split]);
+                assert_eq!(appended(key, old, &text[..length]), Some(whole));
+                old[1] ^= 1 << 7;
+                assert_eq!(appended(key, old, &text[..length]), None);
+            }
+        }
+    }
+
+    #[test]
+    fn texts_that_differ_in_one_byte_have_other_words() {
+        let key = HashKey([7, 9]);
+        for length in 1..=20 {
+            let text = vec![b'a'; length];
+            for at in 0..length {
+                let mut other = text.clone();
+                other[at] = b'b';
+                assert_ne!(text_words(key, &text), text_words(key, &other));
             }
         }
     }

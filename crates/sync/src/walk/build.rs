@@ -9,7 +9,7 @@ use serde::ser::{
 use windlass_protocol::ops;
 
 use super::list::{Grouped, RowId};
-use super::{Halt, RAW_VALUE, Walk, leaves, serialize_leaves, write_bool, write_float, write_integer};
+use super::{Halt, RAW_VALUE, Walk, Walked, leaves, serialize_leaves, write_bool, write_float, write_integer};
 use crate::handshake::{self, Kind};
 use crate::key::KeyWriter;
 use crate::word::{self, Leaf, Tag};
@@ -17,10 +17,10 @@ use crate::word::{self, Leaf, Tag};
 pub(super) struct Build<'w, 'a>(pub(super) &'w mut Walk<'a>);
 
 impl<'w, 'a> Build<'w, 'a> {
-    fn leaf(self, leaf: Leaf, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
+    fn leaf(self, leaf: Leaf, write: impl FnOnce(&mut Vec<u8>)) -> Walked {
         self.0.scratch.next.extend_from_slice(leaf.words());
         write(self.0.out);
-        Ok(())
+        Ok(true)
     }
 
     fn open_list(self, _: Option<usize>, _: bool) -> Result<BuildList<'w, 'a>, Halt> {
@@ -50,7 +50,7 @@ impl<'w, 'a> Build<'w, 'a> {
     }
 
     /// A list's mark with two words after it, and what it marks.
-    fn marked<T: Serialize + ?Sized>(self, tag: Tag, words: [u64; 2], value: &T) -> Result<(), Halt> {
+    fn marked<T: Serialize + ?Sized>(self, tag: Tag, words: [u64; 2], value: &T) -> Walked {
         let walk = self.0;
         let start = walk.scratch.next.len();
         walk.scratch.next.extend_from_slice(&[0, words[0], words[1]]);
@@ -59,19 +59,19 @@ impl<'w, 'a> Build<'w, 'a> {
         } else {
             value.serialize(Build(&mut *walk))?;
         }
-        walk.close(start, word::tagged(tag, 0));
-        Ok(())
+        walk.seal_built(start, word::tagged(tag, 0));
+        Ok(true)
     }
 }
 
 fn close_variant(walk: &mut Walk<'_>, start: usize) {
     walk.out.push(b'}');
     let header = walk.scratch.next[start];
-    walk.close(start, header);
+    walk.seal_built(start, header);
 }
 
 impl<'w, 'a> Serializer for Build<'w, 'a> {
-    type Ok = ();
+    type Ok = bool;
     type Error = Halt;
     type SerializeSeq = BuildList<'w, 'a>;
     type SerializeTuple = BuildList<'w, 'a>;
@@ -83,12 +83,12 @@ impl<'w, 'a> Serializer for Build<'w, 'a> {
 
     serialize_leaves!();
 
-    fn serialize_str(self, value: &str) -> Result<(), Halt> {
+    fn serialize_str(self, value: &str) -> Walked {
         let leaf = Leaf::text(self.0.tape.key, value);
         self.leaf(leaf, |out| ops::string(out, value))
     }
 
-    fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<(), Halt> {
+    fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Walked {
         let mut text = std::mem::take(&mut self.0.scratch.display);
         text.clear();
         let written = write!(text, "{value}").map_err(serde::ser::Error::custom);
@@ -97,7 +97,7 @@ impl<'w, 'a> Serializer for Build<'w, 'a> {
         result
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), Halt> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Walked {
         match handshake::accept(name, value) {
             None => value.serialize(self),
             Some(Kind::Tracked { id, generation }) => self.marked(Tag::Tracked, [id, generation], value),
@@ -122,11 +122,11 @@ impl<'w, 'a> Serializer for Build<'w, 'a> {
         _: u32,
         variant: &'static str,
         value: &T,
-    ) -> Result<(), Halt> {
+    ) -> Walked {
         let start = self.open_variant(variant);
         self.0.build(value)?;
         close_variant(self.0, start);
-        Ok(())
+        Ok(true)
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<BuildList<'w, 'a>, Halt> {
@@ -203,9 +203,9 @@ impl BuildList<'_, '_> {
                     self.walk.out.push(b',');
                 }
                 self.count += 1;
-                self.walk.build(value)
+                self.walk.build(value).map(drop)
             }
-            Role::Groups | Role::Group => value.serialize(Build(&mut *self.walk)),
+            Role::Groups | Role::Group => value.serialize(Build(&mut *self.walk)).map(drop),
         }
     }
 
@@ -218,7 +218,7 @@ impl BuildList<'_, '_> {
                 _ => self.count,
             };
             walk.scratch.next[self.start + 1] = count as u64;
-            walk.close(self.start, word::tagged(Tag::List, 0));
+            walk.seal_built(self.start, word::tagged(Tag::List, 0));
         }
         if let Some(start) = self.variant {
             close_variant(walk, start);
@@ -239,16 +239,16 @@ fn rows(mut groups: &[u64]) -> usize {
 macro_rules! build_lists {
     ($($trait:ident: $method:ident),*) => {$(
         impl $trait for BuildList<'_, '_> {
-            type Ok = ();
+            type Ok = bool;
             type Error = Halt;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
                 self.element(value)
             }
 
-            fn end(self) -> Result<(), Halt> {
+            fn end(self) -> Walked {
                 self.finish();
-                Ok(())
+                Ok(true)
             }
         }
     )*};
@@ -277,7 +277,7 @@ impl BuildStruct<'_, '_> {
             let mut json = String::new();
             value.serialize(KeyWriter(&mut json))?;
             let leaf = Leaf::raw(walk.tape.key, &json);
-            return Build(walk).leaf(leaf, |out| out.extend_from_slice(json.as_bytes()));
+            return Build(walk).leaf(leaf, |out| out.extend_from_slice(json.as_bytes())).map(drop);
         }
         if walk.scratch.names.len() > self.names {
             walk.out.push(b',');
@@ -285,7 +285,7 @@ impl BuildStruct<'_, '_> {
         walk.scratch.names.push(name);
         ops::string(walk.out, name);
         walk.out.push(b':');
-        walk.build(value)
+        walk.build(value).map(drop)
     }
 
     fn finish(self) {
@@ -293,7 +293,7 @@ impl BuildStruct<'_, '_> {
         if !self.raw {
             walk.out.push(b'}');
             let header = walk.struct_header(self.names);
-            walk.close(self.start, header);
+            walk.seal_built(self.start, header);
         }
         if let Some(start) = self.variant {
             close_variant(walk, start);
@@ -304,16 +304,16 @@ impl BuildStruct<'_, '_> {
 macro_rules! build_structs {
     ($($trait:ident),*) => {$(
         impl $trait for BuildStruct<'_, '_> {
-            type Ok = ();
+            type Ok = bool;
             type Error = Halt;
 
             fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
                 self.field(name, value)
             }
 
-            fn end(self) -> Result<(), Halt> {
+            fn end(self) -> Walked {
                 self.finish();
-                Ok(())
+                Ok(true)
             }
         }
     )*};
@@ -330,7 +330,7 @@ pub(super) struct BuildMap<'w, 'a> {
 }
 
 impl SerializeMap for BuildMap<'_, '_> {
-    type Ok = ();
+    type Ok = bool;
     type Error = Halt;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
@@ -350,13 +350,13 @@ impl SerializeMap for BuildMap<'_, '_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        self.walk.build(value)
+        self.walk.build(value).map(drop)
     }
 
-    fn end(self) -> Result<(), Halt> {
+    fn end(self) -> Walked {
         self.walk.out.push(b'}');
         let header = self.walk.map_header(self.hashes);
-        self.walk.close(self.start, header);
-        Ok(())
+        self.walk.seal_built(self.start, header);
+        Ok(true)
     }
 }

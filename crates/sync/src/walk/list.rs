@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeSeq, SerializeTuple, SerializeTupleStruct, 
 use windlass_protocol::ops::{self, Op};
 
 use super::probe::{self, Ids, Probe};
-use super::{Halt, Halted, Walk};
+use super::{Halt, Halted, NOWHERE, Walk, Walked};
 use crate::handshake;
 use crate::plan::NONE;
 use crate::tape::Step;
@@ -21,14 +21,14 @@ const PLANS_MAX: usize = 2;
 /// What a list that is being walked has to be planned, and to be closed.
 #[derive(Clone, Copy)]
 pub(crate) struct ListCx {
-    /// Where it begins on the new tape.
-    start: usize,
     old_end: usize,
     old_count: usize,
     /// Of the path to the list.
     depth: usize,
     /// The field that was declared as the identity of its items.
     declared: Option<&'static str>,
+    /// Its items are walked in place and say which they are.
+    identified: bool,
     grouped: bool,
     /// Where the first item begins that is not settled, and its index.
     mark: Mark,
@@ -50,10 +50,10 @@ impl ListCx {
 #[derive(Clone, Copy)]
 struct Mark {
     at: usize,
+    from: usize,
     out: usize,
     next: usize,
     undo: usize,
-    copying: bool,
 }
 
 /// What a row of a group says of itself.
@@ -67,6 +67,8 @@ pub(crate) struct Elements<'w, 'a> {
     walk: &'w mut Walk<'a>,
     /// Of the item that comes next.
     index: usize,
+    /// Up to here items say which they are, and are walked in place.
+    identified: usize,
     old_count: usize,
     /// Of the path to the list.
     depth: usize,
@@ -107,6 +109,9 @@ struct Run {
 
 impl<'a> Walk<'a> {
     pub(super) fn open_list<'w>(&'w mut self, len: Option<usize>, fixed: bool) -> Result<Elements<'w, 'a>, Halt> {
+        if self.halted != Halted::No {
+            return Err(Halt);
+        }
         if std::mem::take(&mut self.in_group) {
             return Ok(Elements::new(self, 0, len, Mode::Group));
         }
@@ -122,19 +127,23 @@ impl<'a> Walk<'a> {
         if !word::is(header, Tag::List) {
             return Err(self.other_kind());
         }
-        let start = self.position();
         let (old_end, old_count) = (self.at + word::size(header), self.words[self.at + 1] as usize);
-        self.keep(2);
         let declared = if fixed { None } else { self.declared() };
-        let depth = self.scratch.path.len();
-        let mark = self.mark();
+        let depth = self.scratch.levels.len();
+        self.enter();
+        self.at += 2;
+        let mark = self.mark_here();
         let grouped = groups.is_some();
+        let in_place = !fixed && !grouped && declared.is_none();
+        let identified = in_place
+            && old_count > 0
+            && probe::old_identity(&self.words, &self.tape.templates, self.at, None).is_some();
         let cx = ListCx {
-            start,
             old_end,
             old_count,
             depth,
             declared,
+            identified,
             grouped,
             mark,
             first: 0,
@@ -143,7 +152,6 @@ impl<'a> Walk<'a> {
             run: Run::default(),
         };
         self.scratch.lists.push(cx);
-        self.scratch.path.push(Step::Index(0));
         if groups == Some(true) {
             return Err(self.bail(Halted::Replan));
         }
@@ -153,7 +161,9 @@ impl<'a> Walk<'a> {
             Some(field) => Mode::Declared(field),
             None => Mode::InPlace,
         };
-        Ok(Elements::new(self, old_count, len, mode))
+        let mut elements = Elements::new(self, old_count, len, mode);
+        elements.identified = if identified { old_count } else { 0 };
+        Ok(elements)
     }
 
     /// The identity that was declared for the list at the current path.
@@ -161,21 +171,26 @@ impl<'a> Walk<'a> {
         if self.keys.is_empty() {
             return None;
         }
+        let scratch = &*self.scratch;
+        let steps = || scratch.levels.iter().map(|level| level.step).chain([self.step]);
         let at = |list: &str| {
             let mut names = list.split('.');
-            self.scratch.path.iter().all(|step| match *step {
-                Step::Name(name) => names.next() == Some(name),
-                Step::Text { start, end } => names.next() == Some(&self.scratch.text[start..end]),
-                Step::Index(_) => true,
-            }) && names.next().is_none()
+            self.root_key.is_none_or(|key| names.next() == Some(key))
+                && steps().all(|step| match step.unpack() {
+                    Step::Root | Step::Index(_) => true,
+                    Step::Name(place) => names.next() == Some(self.tape.templates.names[place as usize]),
+                    Step::NewName(place) => names.next() == Some(scratch.names[place as usize]),
+                    Step::Text(start, end) => names.next() == Some(&scratch.text[start..end]),
+                })
+                && names.next().is_none()
         };
         self.keys.iter().find(|(list, _)| at(list)).map(|&(_, field)| field)
     }
 
     #[inline(always)]
-    fn mark(&self) -> Mark {
+    fn mark_here(&self) -> Mark {
         let (next, undo) = (self.scratch.next.len(), self.scratch.undo.len());
-        Mark { at: self.at, out: self.out.len(), next, undo, copying: self.copying }
+        Mark { at: self.at, from: self.from, out: self.out.len(), next, undo }
     }
 
     fn return_to(&mut self, mark: Mark) {
@@ -184,53 +199,56 @@ impl<'a> Walk<'a> {
                 self.words[at] = word;
             }
         }
-        self.at = mark.at;
+        (self.at, self.from) = (mark.at, mark.from);
         self.out.truncate(mark.out);
-        self.copying = mark.copying;
         self.scratch.next.truncate(mark.next);
+    }
+
+    /// Whether what is so many levels inside of the current list's items may say which of them it is in.
+    pub(super) fn items_have_ids(&self, levels: usize) -> bool {
+        let inside = |list: &ListCx| list.depth + 1 + levels == self.scratch.levels.len();
+        self.scratch.lists.last().is_some_and(|list| list.identified && list.plan.is_none() && inside(list))
     }
 
     fn list(&mut self) -> &mut ListCx {
         self.scratch.lists.last_mut().expect("items come between the start and the end of a list")
     }
 
-    /// The item that arrives is not the one that was here.
-    pub(super) fn other_item(&mut self) -> Halt {
-        self.bail(Halted::OtherItem)
-    }
-
     /// The next row of the current list, which is grouped.
-    pub(super) fn row<T: Serialize + ?Sized>(&mut self, row: RowId, value: &T) -> Result<(), Halt> {
+    pub(super) fn row<T: Serialize + ?Sized>(&mut self, row: RowId, value: &T) -> Walked {
         if self.halted != Halted::No {
             return Err(Halt);
         }
-        let &mut ListCx { plan, index, mut run, .. } = self.list();
-        self.list().index += 1;
-        if let Some(plan) = plan {
+        let list = self.list();
+        let index = list.index;
+        list.index += 1;
+        if let Some(plan) = list.plan {
+            let mut run = list.run;
             let walked = self.planned_item(value, Some(row), index, plan + index, &mut run);
             self.list().run = run;
-            return walked;
+            return walked.map(|()| true);
         }
-        self.step(Step::Index(index));
-        self.kept_item(value, Some(row))
+        self.step = Step::Index(index).pack();
+        self.kept_item(value, Some(row)).map(|()| true)
     }
 
     /// An item beside its old words; with its id when it is a row.
+    #[inline]
     fn kept_item<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<RowId>) -> Result<(), Halt> {
-        self.element_at = usize::MAX;
-        let Some(row) = row else { return self.value(value) };
-        if self.words[self.at + 2] == row.generation {
-            self.keep(word::size(self.words[self.at]));
+        let Some(row) = row else { return self.value(value).map(drop) };
+        let old = self.at;
+        if self.words[old + 2] == row.generation {
+            self.at += word::container_size(self.words[old]);
             return Ok(());
         }
         let start = self.position();
-        self.keep(3);
+        self.at += 3;
         self.value(value)?;
-        self.overwrite(start + 2, row.generation);
-        self.close(start, word::tagged(Tag::Row, 0));
+        self.mark(old, start, Tag::Row, [None, Some(row.generation)]);
         Ok(())
     }
 
+    #[inline]
     fn planned_item<T: Serialize + ?Sized>(
         &mut self,
         value: &T,
@@ -245,9 +263,8 @@ impl<'a> Walk<'a> {
             let length = rest.iter().take_while(|&&source| source == NONE).count();
             return self.insert(value, row, index, length.max(1), run);
         }
-        self.step(Step::Index(index));
-        self.at = source;
-        self.identity_at = usize::MAX;
+        self.step = Step::Index(index).pack();
+        self.seek(source);
         self.kept_item(value, row)
     }
 
@@ -263,7 +280,7 @@ impl<'a> Walk<'a> {
         if run.left == 0 {
             *run = Run { left: length, single: length == 1 };
             let depth = self.list().depth;
-            self.op_at(if run.single { Op::Insert } else { Op::InsertRun }, depth);
+            self.op_inside(if run.single { Op::Insert } else { Op::InsertRun }, depth);
             ops::number(self.out, index);
             ops::item(self.out);
             if !run.single {
@@ -282,13 +299,13 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    pub(super) fn build_row<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<RowId>) -> Result<(), Halt> {
+    pub(super) fn build_row<T: Serialize + ?Sized>(&mut self, value: &T, row: Option<RowId>) -> Walked {
         let Some(row) = row else { return self.build(value) };
-        let start = self.scratch.next.len();
-        self.scratch.next.extend_from_slice(&[0, row.id, row.generation]);
+        self.append(&[0, row.id, row.generation]);
+        let start = self.scratch.next.len() - 3;
         self.build(value)?;
-        self.close(start, word::tagged(Tag::Row, 0));
-        Ok(())
+        self.seal(start, word::tagged(Tag::Row, 0));
+        Ok(true)
     }
 
     fn end_run(&mut self, run: &mut Run) {
@@ -299,33 +316,35 @@ impl<'a> Walk<'a> {
         ops::close(self.out);
     }
 
-    fn end_list(&mut self, count: usize) {
+    /// Ends the current list; whether it has changed.
+    fn end_list(&mut self, count: usize) -> bool {
         let cx = *self.list();
         if let Some(plan) = cx.plan {
             self.scratch.sources.truncate(plan);
         } else if count < cx.old_count {
-            self.start_copying();
-            self.op_at(Op::Remove, cx.depth);
+            self.op_inside(Op::Remove, cx.depth);
             ops::number(self.out, count);
             ops::number(self.out, cx.old_count - count);
             ops::close(self.out);
         }
         self.scratch.lists.pop();
-        self.scratch.path.truncate(cx.depth);
-        self.at = cx.old_end;
-        if self.copying {
-            self.close(cx.start, word::tagged(Tag::List, 0));
-            self.scratch.next[cx.start + 1] = count as u64;
+        self.leave_to(cx.depth + 1);
+        self.seek(cx.old_end);
+        let level = self.level();
+        if level.old < self.from {
+            self.seal(level.start, word::tagged(Tag::List, 0));
+            self.scratch.next[level.start + 1] = count as u64;
         }
+        self.leave()
     }
 
     /// Walks a list whose items are not where they were, from the first that is not settled.
-    pub(super) fn replan<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+    pub(super) fn replan<T: Serialize + ?Sized>(&mut self, value: &T) -> Walked {
         self.halted = Halted::No;
         let mut cx = *self.list();
-        self.scratch.path.truncate(cx.depth);
+        self.leave_to(cx.depth + 1);
         self.return_to(cx.mark);
-        self.start_copying();
+        self.flush();
 
         let by_id = self.collect_ids(value, &cx)?;
         if !by_id {
@@ -342,7 +361,6 @@ impl<'a> Walk<'a> {
             .extend(scratch.planner.sources.iter().map(|&source| if source == NONE { NONE } else { offsets[source] }));
         cx.index = 0;
         *self.list() = cx;
-        self.scratch.path.push(Step::Index(0));
         self.resume = true;
         self.plans += usize::from(!by_id);
         let walked = value.serialize(&mut *self);
@@ -417,19 +435,19 @@ impl<'a> Walk<'a> {
     fn write_edits(&mut self, cx: &ListCx) {
         let planner = std::mem::take(&mut self.scratch.planner);
         for &(at, count) in &planner.removals {
-            self.op_at(Op::Remove, cx.depth);
+            self.op_inside(Op::Remove, cx.depth);
             ops::number(self.out, cx.first + at);
             ops::number(self.out, count);
             ops::close(self.out);
         }
         for &(from, to) in &planner.moves {
-            self.op_at(Op::Move, cx.depth);
+            self.op_inside(Op::Move, cx.depth);
             ops::number(self.out, cx.first + from);
             ops::number(self.out, cx.first + to);
             ops::close(self.out);
         }
         if !planner.permutation.is_empty() {
-            self.op_at(Op::Permute, cx.depth);
+            self.op_inside(Op::Permute, cx.depth);
             ops::item(self.out);
             self.out.push(b'[');
             for old in (0..cx.first).chain(planner.permutation.iter().map(|&old| cx.first + old)) {
@@ -440,53 +458,55 @@ impl<'a> Walk<'a> {
         self.scratch.planner = planner;
     }
 
-    pub(super) fn groups<T: Serialize + ?Sized>(&mut self, order: u64, generation: u64, value: &T) -> Result<(), Halt> {
-        let header = self.words[self.at];
+    pub(super) fn groups<T: Serialize + ?Sized>(&mut self, order: u64, generation: u64, value: &T) -> Walked {
+        if self.halted != Halted::No {
+            return Err(Halt);
+        }
+        let (old, header) = (self.at, self.words[self.at]);
         if !word::is(header, Tag::Groups) {
             return Err(self.other_kind());
         }
-        let other_order = self.words[self.at + 1] != order;
-        if !other_order && self.words[self.at + 2] == generation {
-            self.keep(word::size(header));
-            return Ok(());
+        let other_order = self.words[old + 1] != order;
+        if !other_order && self.words[old + 2] == generation {
+            self.at += word::container_size(header);
+            return Ok(false);
         }
         let start = self.position();
-        self.keep(3);
+        self.at += 3;
         self.groups = Some(other_order);
-        self.grouped_value(&Grouped(value))?;
-        self.overwrite(start + 1, order);
-        self.overwrite(start + 2, generation);
-        self.close(start, word::tagged(Tag::Groups, 0));
-        Ok(())
+        let changed = self.grouped_value(&Grouped(value))?;
+        self.mark(old, start, Tag::Groups, [Some(order), Some(generation)]);
+        Ok(changed)
     }
 
-    pub(super) fn group<T: Serialize + ?Sized>(&mut self, generation: u64, rows: usize, value: &T) -> Result<(), Halt> {
-        let cx = *self.list();
-        if cx.plan.is_some() {
+    pub(super) fn group<T: Serialize + ?Sized>(&mut self, generation: u64, rows: usize, value: &T) -> Walked {
+        if self.halted != Halted::No {
+            return Err(Halt);
+        }
+        if self.list().plan.is_some() {
             return self.planned_group(generation, rows, value);
         }
-        let header = self.words[self.at];
-        if self.words[self.at + 1] == generation {
-            self.keep(word::size(header));
+        let old = self.at;
+        if self.words[old + 1] == generation {
+            self.at += word::container_size(self.words[old]);
             self.list().index += rows;
-            return Ok(());
+            return Ok(false);
         }
         let start = self.position();
-        self.keep(3);
+        self.at += 3;
         self.in_group = true;
         value.serialize(&mut *self)?;
-        self.overwrite(start + 1, generation);
-        self.close(start, word::tagged(Tag::Group, 0));
-        Ok(())
+        self.mark(old, start, Tag::Group, [Some(generation), None]);
+        Ok(true)
     }
 
-    fn planned_group<T: Serialize + ?Sized>(&mut self, generation: u64, rows: usize, value: &T) -> Result<(), Halt> {
-        let start = self.scratch.next.len();
-        self.scratch.next.extend_from_slice(&[0, generation, rows as u64]);
+    fn planned_group<T: Serialize + ?Sized>(&mut self, generation: u64, rows: usize, value: &T) -> Walked {
+        self.append(&[0, generation, rows as u64]);
+        let start = self.scratch.next.len() - 3;
         self.in_group = true;
         value.serialize(&mut *self)?;
-        self.close(start, word::tagged(Tag::Group, 0));
-        Ok(())
+        self.seal(start, word::tagged(Tag::Group, 0));
+        Ok(true)
     }
 }
 
@@ -502,39 +522,49 @@ impl<T: Serialize + ?Sized> Serialize for Grouped<'_, T> {
 
 impl<'w, 'a> Elements<'w, 'a> {
     fn new(walk: &'w mut Walk<'a>, old_count: usize, len: Option<usize>, mode: Mode) -> Self {
-        let depth = walk.scratch.path.len() - 1;
-        Self { walk, index: 0, old_count, depth, len, mode, run: Run::default(), changed: None, variant: false }
+        let depth = walk.scratch.levels.len().saturating_sub(1);
+        let run = Run::default();
+        Self { walk, index: 0, identified: 0, old_count, depth, len, mode, run, changed: None, variant: false }
     }
 
     #[inline(always)]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        if self.mode != Mode::InPlace || self.index >= self.old_count {
+        if self.index >= self.identified {
             return self.other_element(value);
         }
         let walk = &mut *self.walk;
-        let mark = walk.mark();
-        walk.step(Step::Index(self.index));
-        walk.element_at = walk.at;
-        let walked = walk.value(value);
-        if walked.is_ok() && walk.out.len() == mark.out && self.changed.is_none() {
-            self.index += 1;
-            return Ok(());
+        let at = walk.at;
+        walk.step = Step::Index(self.index).pack();
+        self.index += 1;
+        match walk.value(value) {
+            Ok(_) => Ok(()),
+            Err(halt) => self.lost(at, halt),
         }
-        self.changed_element(mark, walked)
     }
 
-    /// An item that has changed, or is another one, or comes after one that has changed.
+    /// The item that began at `at` may be another one.
     #[cold]
-    fn changed_element(&mut self, mark: Mark, walked: Result<(), Halt>) -> Result<(), Halt> {
+    fn lost(&mut self, at: usize, halt: Halt) -> Result<(), Halt> {
         let walk = &mut *self.walk;
-        if walked.is_err() {
-            return if walk.halted == Halted::OtherItem { Err(self.plan_from(mark, self.index)) } else { walked };
+        if walk.halted != Halted::OtherItem || at == NOWHERE {
+            return Err(halt);
         }
+        // Nothing of it was walked but perhaps its marks.
+        let mark = Mark { at, from: walk.from.min(at), ..walk.mark_here() };
+        Err(self.plan_from(mark, self.index - 1))
+    }
+
+    /// An item without identity beside the one that was in its place.
+    fn unidentified<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+        let walk = &mut *self.walk;
+        let mark = walk.mark_here();
+        walk.step = Step::Index(self.index).pack();
+        let changed = walk.value(value)?;
         let before = self.changed.take();
-        if walk.out.len() > mark.out
+        let is_new = changed
             && walk.plans < PLANS_MAX
-            && probe::old_identity(&walk.words, &walk.tape.templates, mark.at, None).is_none()
-        {
+            && probe::old_identity(&walk.words, &walk.tape.templates, mark.at, None).is_none();
+        if is_new {
             if let Some(before) = before {
                 return Err(self.plan_from(before, self.index - 1));
             }
@@ -564,29 +594,29 @@ impl<'w, 'a> Elements<'w, 'a> {
             return Err(Halt);
         }
         match self.mode {
-            Mode::Grouped | Mode::Group => return value.serialize(&mut *walk),
+            Mode::Grouped | Mode::Group => return value.serialize(&mut *walk).map(drop),
             Mode::Planned { plan, first } => {
                 if self.index >= first {
                     walk.planned_item(value, None, self.index, plan + self.index - first, &mut self.run)?;
                 }
             }
             Mode::InPlace | Mode::Declared(_) | Mode::Fixed if self.index >= self.old_count => {
-                walk.start_copying();
                 let length = self.len.map_or(usize::MAX, |len| len.saturating_sub(self.index).max(1));
                 walk.insert(value, None, self.index, length, &mut self.run)?;
             }
+            Mode::InPlace => return self.unidentified(value),
             Mode::Declared(field) => {
                 let new = value.serialize(Probe::item(walk.tape.key, Some(field)))?;
                 let old = probe::old_identity(&walk.words, &walk.tape.templates, walk.at, Some(field));
                 if new != old {
-                    let mark = walk.mark();
+                    let mark = walk.mark_here();
                     return Err(self.plan_from(mark, self.index));
                 }
-                walk.step(Step::Index(self.index));
+                walk.step = Step::Index(self.index).pack();
                 walk.kept_item(value, None)?;
             }
-            Mode::Fixed | Mode::InPlace => {
-                walk.step(Step::Index(self.index));
+            Mode::Fixed => {
+                walk.step = Step::Index(self.index).pack();
                 walk.kept_item(value, None)?;
             }
         }
@@ -594,40 +624,38 @@ impl<'w, 'a> Elements<'w, 'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<(), Halt> {
+    fn finish(self) -> Walked {
         let walk = self.walk;
         if walk.halted != Halted::No {
             return Err(Halt);
         }
-        if self.mode != Mode::Group {
-            let (count, mut run) = match self.mode {
-                Mode::Grouped => (walk.list().index, walk.list().run),
-                _ => (self.index, self.run),
-            };
-            if run.left > 0 {
-                walk.end_run(&mut run);
-            }
-            walk.end_list(count);
+        if self.mode == Mode::Group {
+            return Ok(true);
         }
-        if self.variant {
-            walk.close_pending_variant();
+        let (count, mut run) = match self.mode {
+            Mode::Grouped => (walk.list().index, walk.list().run),
+            _ => (self.index, self.run),
+        };
+        if run.left > 0 {
+            walk.end_run(&mut run);
         }
-        Ok(())
+        let changed = walk.end_list(count);
+        Ok(if self.variant { walk.close_pending_variant() } else { changed })
     }
 }
 
 macro_rules! elements {
     ($($trait:ident: $method:ident),*) => {$(
         impl $trait for Elements<'_, '_> {
-            type Ok = ();
+            type Ok = bool;
             type Error = Halt;
 
-            #[inline]
+            #[inline(always)]
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
                 self.element(value)
             }
 
-            fn end(self) -> Result<(), Halt> {
+            fn end(self) -> Walked {
                 self.finish()
             }
         }

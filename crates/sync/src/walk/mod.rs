@@ -1,14 +1,16 @@
 //! The diffing serializer: walks a value beside the tape and writes an op wherever they differ.
 //!
-//! While every changed value has as many words as before, words are overwritten in place. From the
-//! first that has not, the walk copies: what it has passed and what it passes from then on go to a
-//! new tape, which takes the place of the old one at the end. Either way each value is walked once.
+//! While every changed value has as many words as before, words are overwritten in place. Where the
+//! sizes differ, the old words so far go to a new tape in one piece, the new words after them, and
+//! the walk goes on beside the old ones; at the end the new tape, if there is one, takes the place of
+//! the old. Either way each value is walked once.
 //!
 //! Two things need a value from its beginning again: another kind of value than before, and a list
 //! whose items are not where they were. Then the serializer fails with [`Halt`], and
 //! [`Walk::value`], the nearest frame that holds the value itself, starts over with what it learned.
 
 mod build;
+mod copy;
 pub(crate) mod list;
 pub(crate) mod object;
 mod probe;
@@ -20,7 +22,7 @@ use windlass_protocol::ops::{self, Op};
 
 use crate::error::{Error, Halt};
 use crate::handshake::{self, Kind};
-use crate::tape::{Scratch, Step, Tape};
+use crate::tape::{PackedStep, Scratch, Step, Tape};
 use crate::word::{self, Leaf, Tag};
 use build::Build;
 use list::{Elements, RowId};
@@ -33,21 +35,26 @@ const RAW_VALUE: &str = "$serde_json::private::RawValue";
 pub(crate) struct Walk<'a> {
     tape: &'a mut Tape,
     keys: &'a [(&'static str, &'static str)],
-    /// The old tape, and until the walk copies the new one too.
+    root_key: Option<&'static str>,
+    /// The old tape.
     words: Vec<u64>,
     scratch: Box<Scratch>,
     out: &'a mut Vec<u8>,
     /// Where the ops begin in `out`.
     start: usize,
-    /// Where the old value of what comes next is.
+    /// Where the old value of what comes next is; [`NOWHERE`] when nothing goes on.
     at: usize,
-    copying: bool,
+    /// From here to `at` the old words belong on the new tape and are not there yet. All of them are in one piece, so
+    /// that copying them costs little, and nothing at all when the walk ends with one piece.
+    from: usize,
+    /// The last step of the path to what comes next.
+    step: PackedStep,
+    /// Where the ops of the value that ended last begin in `out`, when it has changed.
+    began: usize,
     halted: Halted,
     whole_document: bool,
-    /// Where an item of a list begins that may be known by an id.
-    element_at: usize,
-    /// Where the old word is that says which item this is.
-    identity_at: usize,
+    /// Where an item begins that is not told by its id, although its list is.
+    unidentified: usize,
     /// The list that arrives next has groups; true when their rows are not those of before.
     groups: Option<bool>,
     /// The sequence that arrives next is a group's.
@@ -59,6 +66,9 @@ pub(crate) struct Walk<'a> {
     /// There are more kinds of structs than a template's number can tell.
     overflow: bool,
 }
+
+/// Where no word is: what halts goes there, so that no value that comes after compares equal and none need ask.
+const NOWHERE: usize = usize::MAX;
 
 /// Why nothing goes on, and who starts over.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,14 +84,11 @@ enum Halted {
     Failed,
 }
 
-/// What a frame of [`Walk::value`] remembers.
-#[derive(Clone, Copy)]
-struct Frame {
-    at: usize,
-    out: usize,
-}
+/// Whether a value has changed, or why nobody knows yet.
+type Walked = Result<bool, Halt>;
 
 impl<'a> Walk<'a> {
+    #[inline]
     pub(crate) fn new(
         tape: &'a mut Tape,
         keys: &'a [(&'static str, &'static str)],
@@ -89,21 +96,21 @@ impl<'a> Walk<'a> {
         words: Vec<u64>,
         out: &'a mut Vec<u8>,
     ) -> Self {
-        let mut scratch = Scratch::take();
-        scratch.path.extend(root_key.map(Step::Name));
         Self {
             tape,
             keys,
+            root_key,
             words,
-            scratch,
+            scratch: Scratch::take(),
             start: out.len(),
             out,
             at: 0,
-            copying: false,
+            from: 0,
+            step: Step::Root.pack(),
+            began: 0,
             halted: Halted::No,
             whole_document: root_key.is_none(),
-            element_at: usize::MAX,
-            identity_at: usize::MAX,
+            unidentified: NOWHERE,
             groups: None,
             in_group: false,
             resume: false,
@@ -114,7 +121,6 @@ impl<'a> Walk<'a> {
 
     pub(crate) fn diff<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         let walked = if self.words.is_empty() {
-            self.copying = true;
             self.op(Op::Set);
             ops::item(self.out);
             let built = self.build(value);
@@ -127,16 +133,23 @@ impl<'a> Walk<'a> {
     }
 
     pub(crate) fn snapshot<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.copying = true;
+        self.words.clear();
         let built = self.build(value);
         self.outcome(built)
     }
 
-    fn outcome(&mut self, walked: Result<(), Halt>) -> Result<(), Error> {
+    #[inline]
+    fn outcome(&mut self, walked: Walked) -> Result<(), Error> {
         if walked.is_err() || self.halted != Halted::No {
             return Err(Halt::failure());
         }
-        if self.copying && self.whole_document { self.check_root() } else { Ok(()) }
+        if self.is_copied() {
+            self.flush();
+            if self.whole_document {
+                return self.check_root();
+            }
+        }
+        Ok(())
     }
 
     fn check_root(&self) -> Result<(), Error> {
@@ -167,90 +180,118 @@ impl<'a> Walk<'a> {
     }
 
     /// The words of the new tape, empty when it cannot be kept, and the memory to give back.
+    #[inline]
     pub(crate) fn finish(mut self) -> (Vec<u64>, Box<Scratch>) {
-        if self.copying {
-            std::mem::swap(&mut self.words, &mut self.scratch.next);
-            if self.words.capacity() > self.words.len() + self.words.len() / 16 + 64 {
-                self.words.shrink_to(self.words.len() + self.words.len() / 32);
-            }
-        }
-        if self.overflow {
-            self.words.clear();
-            self.tape.templates = Default::default();
+        if self.overflow || self.is_copied() {
+            self.take_copy();
         }
         (self.words, self.scratch)
     }
 
+    #[cold]
+    fn take_copy(&mut self) {
+        if self.overflow {
+            self.words.clear();
+            self.tape.templates = Default::default();
+            return;
+        }
+        if self.halted != Halted::No {
+            return;
+        }
+        self.flush();
+        let next = &mut self.scratch.next;
+        let fits = |capacity: usize, len: usize| len <= capacity && capacity <= len + len / 16 + 64;
+        if fits(next.capacity(), next.len()) {
+            std::mem::swap(&mut self.words, next);
+        } else {
+            // The spare memory is of another shadow's size, and stays with the thread.
+            self.words.clear();
+            if !fits(self.words.capacity(), next.len()) {
+                self.words = Vec::with_capacity(next.len() + next.len() / 32);
+            }
+            self.words.extend_from_slice(next);
+        }
+    }
+
     /// Walks a value beside its old words.
     #[inline(always)]
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        if self.halted != Halted::No {
-            return Err(Halt);
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Walked {
+        let at = self.at;
+        match value.serialize(&mut *self) {
+            Ok(false) => Ok(false),
+            walked => self.settle(value, at, walked),
         }
-        let frame = Frame { at: self.at, out: self.out.len() };
-        let walked = value.serialize(&mut *self);
-        if walked.is_ok() && self.out.len() == frame.out {
-            return Ok(());
-        }
-        self.settle(value, frame, walked)
     }
 
     #[cold]
     #[inline(never)]
-    fn settle<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame, walked: Result<(), Halt>) -> Result<(), Halt> {
-        self.start_over(value, frame, walked)?;
-        self.shorten(value, frame)
+    fn settle<T: Serialize + ?Sized>(&mut self, value: &T, at: usize, walked: Walked) -> Walked {
+        let changed = self.start_over(value, at, walked)?;
+        if changed {
+            self.shorten(value, at)?;
+        }
+        Ok(changed)
     }
 
     /// [`Walk::value`] for a list that shows its groups, which would not be plain to another serializer.
-    fn grouped_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
-        let frame = Frame { at: self.at, out: self.out.len() };
+    fn grouped_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Walked {
+        let at = self.at;
         let walked = value.serialize(&mut *self);
-        self.start_over(value, frame, walked)
+        self.start_over(value, at, walked)
     }
 
-    fn start_over<T: Serialize + ?Sized>(
-        &mut self,
-        value: &T,
-        frame: Frame,
-        mut walked: Result<(), Halt>,
-    ) -> Result<(), Halt> {
+    fn start_over<T: Serialize + ?Sized>(&mut self, value: &T, at: usize, mut walked: Walked) -> Walked {
+        if at == NOWHERE {
+            return Err(Halt);
+        }
         match self.halted {
             Halted::No => {}
-            Halted::Replace(depth) => walked = self.replace(value, frame, depth),
+            Halted::Replace(depth) => walked = self.replace(value, at, depth),
             Halted::Replan => walked = self.replan(value),
             Halted::OtherItem | Halted::Failed => return Err(Halt),
         }
         if walked.is_err() && self.halted == Halted::No {
-            self.halted = Halted::Failed;
+            return Err(self.bail(Halted::Failed));
         }
         walked
     }
 
     /// Writes the whole value, for one of another kind.
-    fn replace<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame, depth: usize) -> Result<(), Halt> {
+    fn replace<T: Serialize + ?Sized>(&mut self, value: &T, at: usize, depth: usize) -> Walked {
         self.halted = Halted::No;
+        self.leave_to(depth);
         let scratch = &mut *self.scratch;
-        scratch.path.truncate(depth);
         scratch.lists.retain(|list| list.depth() < depth);
-        scratch.variants.retain(|&(_, variant)| variant < depth);
+        scratch.variants.retain(|&variant| variant < depth);
         scratch.by_name.retain(|object| object.depth() <= depth);
-        self.at = frame.at;
-        self.start_copying();
-        self.out.truncate(frame.out);
+        self.at = at;
+        // Marks of a tracked value that were passed over.
+        self.from = self.from.min(at);
+        self.out.truncate(self.began);
         self.op(Op::Set);
         ops::item(self.out);
         self.build(value)?;
         ops::close(self.out);
-        self.at += word::size(self.words[self.at]);
-        Ok(())
+        self.at += word::size(self.words[at]);
+        self.from = self.at;
+        self.began = self.out.len();
+        Ok(true)
     }
 
     /// Sends the plain value where that is shorter than the ops inside it.
-    fn shorten<T: Serialize + ?Sized>(&mut self, value: &T, frame: Frame) -> Result<(), Halt> {
-        let ops = self.out.len() - frame.out;
-        let leaf = word::is_leaf(self.words[frame.at]);
-        if leaf || self.plain_size_reaches(self.old_plain(frame), ops) {
+    fn shorten<T: Serialize + ?Sized>(&mut self, value: &T, at: usize) -> Result<(), Halt> {
+        let began = self.began;
+        let ops = self.out.len() - began;
+        if word::is_leaf(self.words[at]) {
+            return Ok(());
+        }
+        let whole = at == 0 && self.is_copied();
+        if whole {
+            self.flush();
+        }
+        // The new words where they can be told from others', else those of before.
+        let words = if whole { &self.scratch.next } else { &self.words[at..self.at] };
+        if self.plain_size_reaches(words, ops) {
             return Ok(());
         }
         let end = self.out.len();
@@ -259,18 +300,13 @@ impl<'a> Walk<'a> {
         serde_json::to_writer(&mut *self.out, value).map_err(serde::ser::Error::custom)?;
         ops::close(self.out);
         // The ops before this value are parted by a comma from what is kept.
-        let plain = end + usize::from(frame.out == self.start);
+        let plain = end + usize::from(began == self.start);
         if self.out.len() - plain < ops {
-            self.out.drain(frame.out..plain);
+            self.out.drain(began..plain);
         } else {
             self.out.truncate(end);
         }
         Ok(())
-    }
-
-    /// The new words of the value that a frame holds; those of before where its new ones cannot be told from others'.
-    fn old_plain(&self, frame: Frame) -> &[u64] {
-        if frame.at == 0 && self.copying { &self.scratch.next } else { &self.words[frame.at..self.at] }
     }
 
     /// Whether the JSON of a value has at least `size` bytes; looks at no more of its words than it takes to know.
@@ -286,7 +322,7 @@ impl<'a> Walk<'a> {
             } else if word::is(word, Tag::Key) {
                 (word::size(word), word::payload(word) as usize + 3)
             } else if word::is(word, Tag::Text) {
-                (2, word::payload(word) as usize + 3)
+                (2, word::text_length(word) + 3)
             } else if word::is(word, Tag::Raw) {
                 (2, word::payload(word) as usize + 1)
             } else if word::is(word, Tag::Map) {
@@ -306,14 +342,16 @@ impl<'a> Walk<'a> {
     }
 
     /// Writes a value that has no old words, and its new ones.
-    fn build<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
+    fn build<T: Serialize + ?Sized>(&mut self, value: &T) -> Walked {
         if self.halted != Halted::No {
             return Err(Halt);
         }
+        self.flush();
         let built = value.serialize(Build(&mut *self));
         if built.is_err() {
-            self.halted = Halted::Failed;
-        } else if self.halted != Halted::No {
+            return Err(self.bail(Halted::Failed));
+        }
+        if self.halted != Halted::No {
             return Err(Halt);
         }
         built
@@ -321,221 +359,194 @@ impl<'a> Walk<'a> {
 
     fn bail(&mut self, why: Halted) -> Halt {
         self.halted = why;
+        self.at = NOWHERE;
         Halt
     }
 
     /// The old value is of another kind than what arrives.
     fn other_kind(&mut self) -> Halt {
-        let depth = self.scratch.path.len();
+        if self.halted != Halted::No {
+            return Halt;
+        }
+        self.began = self.out.len();
+        let depth = self.scratch.levels.len();
         self.bail(Halted::Replace(depth))
     }
 
     /// Begins an op on the value that the walk is at.
     fn op(&mut self, op: Op) {
-        self.op_at(op, self.scratch.path.len());
+        self.op_at(op, self.scratch.levels.len());
+        self.write_step(self.step);
     }
 
-    /// Begins an op with the first `depth` steps of the path.
-    fn op_at(&mut self, op: Op, depth: usize) {
-        let out = &mut *self.out;
-        if out.len() > self.start {
-            out.push(b',');
+    /// Begins an op on the object or list that the walk is inside of at this depth.
+    fn op_inside(&mut self, op: Op, depth: usize) {
+        self.op_at(op, depth + 1);
+    }
+
+    /// Begins an op with the steps that led to the first levels.
+    fn op_at(&mut self, op: Op, levels: usize) {
+        if self.out.len() > self.start {
+            self.out.push(b',');
         }
-        ops::open(out, if depth == 0 && op == Op::Set { Op::Root } else { op });
-        for &step in &self.scratch.path[..depth] {
-            match step {
-                Step::Name(name) => ops::text(out, name),
-                Step::Text { start, end } => ops::text(out, &self.scratch.text[start..end]),
-                Step::Index(index) => ops::number(out, index),
+        let is_root = levels == 0 && matches!(self.step.unpack(), Step::Root) && self.root_key.is_none();
+        ops::open(self.out, if is_root && op == Op::Set { Op::Root } else { op });
+        if let Some(key) = self.root_key {
+            ops::text(self.out, key);
+        }
+        for level in 0..levels {
+            self.write_step(self.scratch.levels[level].step);
+        }
+    }
+
+    fn write_step(&mut self, step: PackedStep) {
+        match step.unpack() {
+            Step::Root => {}
+            Step::Name(place) => ops::text(self.out, self.tape.templates.names[place as usize]),
+            Step::NewName(place) => ops::text(self.out, self.scratch.names[place as usize]),
+            Step::Text(start, end) => ops::text(self.out, &self.scratch.text[start..end]),
+            Step::Index(index) => ops::number(self.out, index),
+        }
+    }
+
+    /// Whether the value that the walk is at says which item of a list it is in: it is the item's first, and named so.
+    fn is_identity(&self) -> bool {
+        let scratch = &*self.scratch;
+        let [.., level] = scratch.levels[..] else { return false };
+        if !self.items_have_ids(1) || level.old == self.unidentified {
+            return false;
+        }
+        match self.step.unpack() {
+            Step::Name(place) => {
+                self.at == level.old + 1 && object::is_identity(self.tape.templates.names[place as usize])
             }
-        }
-    }
-
-    #[inline(always)]
-    fn step(&mut self, step: Step) {
-        if let Some(slot) = self.scratch.path.last_mut() {
-            *slot = step;
-        }
-    }
-
-    /// Where the next word of the new tape goes.
-    #[inline(always)]
-    fn position(&self) -> usize {
-        if self.copying { self.scratch.next.len() } else { self.at }
-    }
-
-    /// The next `count` words stay as they are.
-    #[inline(always)]
-    fn keep(&mut self, count: usize) {
-        if self.copying {
-            self.copy(count);
-        }
-        self.at += count;
-    }
-
-    /// Not inlined: every leaf has a call of it, and few walks copy.
-    #[inline(never)]
-    fn copy(&mut self, count: usize) {
-        self.scratch.next.extend_from_slice(&self.words[self.at..self.at + count]);
-    }
-
-    fn start_copying(&mut self) {
-        if !self.copying {
-            self.copying = true;
-            self.scratch.next.clear();
-            self.scratch.next.extend_from_slice(&self.words[..self.at]);
-        }
-    }
-
-    /// A word that has been passed becomes another.
-    fn overwrite(&mut self, position: usize, word: u64) {
-        if self.copying {
-            self.scratch.next[position] = word;
-        } else if self.words[position] != word {
-            self.scratch.undo.push((position, self.words[position]));
-            self.words[position] = word;
-        }
-    }
-
-    /// New words take the place of the old value.
-    fn store(&mut self, new: &[u64]) {
-        let size = word::size(self.words[self.at]);
-        if !self.copying && size == new.len() {
-            for (offset, &word) in new.iter().enumerate() {
-                self.overwrite(self.at + offset, word);
+            Step::Text(start, end) => {
+                let key = level.old + 1;
+                self.at == key + word::size(self.words[key]) && object::is_identity(&scratch.text[start..end])
             }
-        } else {
-            self.start_copying();
-            self.scratch.next.extend_from_slice(new);
+            _ => false,
         }
-        self.at += size;
-    }
-
-    /// Steps over the marks of a tracked value whose new one arrives plainly.
-    fn untrack(&mut self) -> bool {
-        let tracked = word::is(self.words[self.at], Tag::Tracked);
-        if tracked {
-            self.start_copying();
-            self.at += 3;
-        }
-        tracked
     }
 
     #[inline(always)]
-    fn word(&mut self, word: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
-        if self.words[self.at] == word {
-            self.keep(1);
-            return Ok(());
+    fn word(&mut self, word: u64, write: impl FnOnce(&mut Vec<u8>)) -> Walked {
+        if self.words.get(self.at) == Some(&word) {
+            self.at += 1;
+            return Ok(false);
         }
         self.changed(Leaf::one(word), write)
     }
 
     #[inline(always)]
-    fn leaf(&mut self, leaf: Leaf, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
+    fn leaf(&mut self, leaf: Leaf, write: impl FnOnce(&mut Vec<u8>)) -> Walked {
         let words = leaf.words();
         if words.len() == 1 {
             return self.word(words[0], write);
         }
-        if self.words[self.at..].starts_with(words) {
-            self.keep(words.len());
-            return Ok(());
+        if self.words.get(self.at..).is_some_and(|old| old.starts_with(words)) {
+            self.at += words.len();
+            return Ok(false);
         }
         self.changed(leaf, write)
     }
 
     #[cold]
-    fn changed(&mut self, leaf: Leaf, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
+    #[inline(never)]
+    fn changed(&mut self, leaf: Leaf, write: impl FnOnce(&mut Vec<u8>)) -> Walked {
+        if self.halted != Halted::No {
+            return Err(Halt);
+        }
         if self.untrack() {
             return self.leaf(leaf, write);
         }
-        if self.at == self.identity_at {
-            return Err(self.other_item());
+        if word::is_leaf(self.words[self.at]) && self.is_identity() {
+            return Err(self.bail(Halted::OtherItem));
         }
+        self.began = self.out.len();
         self.op(Op::Set);
         ops::item(self.out);
         write(self.out);
         ops::close(self.out);
         self.store(leaf.words());
-        Ok(())
+        // It is as short as it can be.
+        self.began = self.out.len();
+        Ok(true)
     }
 
     #[inline(always)]
-    fn text(&mut self, text: &str) -> Result<(), Halt> {
-        if let [header, digest, ..] = self.words[self.at..]
-            && header == word::tagged(Tag::Text, text.len() as u64)
-            && digest == word::digest(self.tape.key, text.as_bytes())
+    fn text(&mut self, text: &str) -> Walked {
+        if let Some(old) = self.words.get(self.at..)
+            && let [header, digest, ..] = *old
+            && word::text_is([header, digest], self.tape.key, text.as_bytes())
         {
-            self.keep(2);
-            return Ok(());
+            self.at += 2;
+            return Ok(false);
         }
         self.changed_text(text)
     }
 
-    fn changed_text(&mut self, text: &str) -> Result<(), Halt> {
-        let header = word::tagged(Tag::Text, text.len() as u64);
-        let old = self.words[self.at];
-        if old != header && word::is(old, Tag::Text) {
-            let length = word::payload(old) as usize;
-            if 0 < length && length < text.len() && text.is_char_boundary(length) && self.at != self.identity_at {
-                let (prefix, whole) = word::digest_prefix(self.tape.key, text.as_bytes(), length);
-                if prefix == self.words[self.at + 1] {
-                    self.op(Op::Append);
-                    ops::text(self.out, &text[length..]);
-                    ops::close(self.out);
-                    self.store(&[header, whole]);
-                    return Ok(());
-                }
+    #[cold]
+    #[inline(never)]
+    fn changed_text(&mut self, text: &str) -> Walked {
+        if self.halted == Halted::No && word::is(self.words[self.at], Tag::Text) {
+            let old = [self.words[self.at], self.words[self.at + 1]];
+            let length = word::text_length(old[0]);
+            if 0 < length
+                && length < text.len()
+                && text.is_char_boundary(length)
+                && !self.is_identity()
+                && let Some(new) = word::appended(self.tape.key, old, text.as_bytes())
+            {
+                self.op(Op::Append);
+                ops::text(self.out, &text[length..]);
+                ops::close(self.out);
+                self.store(&new);
+                self.began = self.out.len();
+                return Ok(true);
             }
         }
         self.changed(Leaf::text(self.tape.key, text), |out| ops::string(out, text))
     }
 
-    fn raw(&mut self, json: &str) -> Result<(), Halt> {
+    fn raw(&mut self, json: &str) -> Walked {
         self.leaf(Leaf::raw(self.tape.key, json), |out| out.extend_from_slice(json.as_bytes()))
     }
 
     #[inline(always)]
-    fn tracked<T: Serialize + ?Sized>(&mut self, id: u64, generation: u64, value: &T) -> Result<(), Halt> {
-        if let [header, old_id, old_generation, ..] = self.words[self.at..]
+    fn tracked<T: Serialize + ?Sized>(&mut self, id: u64, generation: u64, value: &T) -> Walked {
+        if let Some(old) = self.words.get(self.at..)
+            && let [header, old_id, old_generation, ..] = *old
+            && (old_generation, old_id) == (generation, id)
             && word::is(header, Tag::Tracked)
-            && (old_id, old_generation) == (id, generation)
         {
-            self.keep(word::size(header));
-            return Ok(());
+            self.at += word::container_size(header);
+            return Ok(false);
         }
         self.changed_tracked(id, generation, value)
     }
 
-    fn changed_tracked<T: Serialize + ?Sized>(&mut self, id: u64, generation: u64, value: &T) -> Result<(), Halt> {
-        let header = self.words[self.at];
-        if !word::is(header, Tag::Tracked) {
-            self.start_copying();
-            let start = self.scratch.next.len();
-            self.scratch.next.extend_from_slice(&[0, id, generation]);
-            self.value(value)?;
-            self.close(start, word::tagged(Tag::Tracked, 0));
-            return Ok(());
+    #[inline(never)]
+    fn changed_tracked<T: Serialize + ?Sized>(&mut self, id: u64, generation: u64, value: &T) -> Walked {
+        if self.halted != Halted::No {
+            return Err(Halt);
         }
-        let same_id = self.words[self.at + 1] == id;
-        if self.at == self.element_at && !same_id {
-            return Err(self.other_item());
+        let (old, header) = (self.at, self.words[self.at]);
+        if !word::is(header, Tag::Tracked) {
+            self.unidentified = old;
+            self.append(&[0, id, generation]);
+            let start = self.scratch.next.len() - 3;
+            let changed = self.value(value)?;
+            self.seal(start, word::tagged(Tag::Tracked, 0));
+            return Ok(changed);
+        }
+        if self.words[old + 1] != id && self.items_have_ids(0) {
+            return Err(self.bail(Halted::OtherItem));
         }
         let start = self.position();
-        self.keep(3);
-        self.value(value)?;
-        self.overwrite(start + 1, id);
-        self.overwrite(start + 2, generation);
-        self.close(start, word::tagged(Tag::Tracked, 0));
-        Ok(())
-    }
-
-    /// Writes the size of the container that began at `start` into its header.
-    #[inline(always)]
-    fn close(&mut self, start: usize, header: u64) {
-        if self.copying {
-            let size = self.scratch.next.len() - start;
-            self.scratch.next[start] = header | size as u64;
-        }
+        self.at += 3;
+        let changed = self.value(value)?;
+        self.mark(old, start, Tag::Tracked, [Some(id), Some(generation)]);
+        Ok(changed)
     }
 }
 
@@ -543,7 +554,7 @@ impl<'a> Walk<'a> {
 macro_rules! leaves {
     ($($method:ident: $type:ty => $leaf:expr, $write:expr;)*) => {$(
         #[inline(always)]
-        fn $method(self, value: $type) -> Result<(), Halt> {
+        fn $method(self, value: $type) -> Walked {
             let leaf: Leaf = $leaf(value.into());
             self.leaf(leaf, |out| $write(out, value))
         }
@@ -581,31 +592,31 @@ macro_rules! serialize_leaves {
             serialize_f64: f64 => Leaf::double, write_float;
         }
 
-        fn serialize_char(self, value: char) -> Result<(), Halt> {
+        fn serialize_char(self, value: char) -> Walked {
             self.serialize_str(value.encode_utf8(&mut [0; 4]))
         }
 
-        fn serialize_bytes(self, value: &[u8]) -> Result<(), Halt> {
+        fn serialize_bytes(self, value: &[u8]) -> Walked {
             value.serialize(self)
         }
 
-        fn serialize_none(self) -> Result<(), Halt> {
+        fn serialize_none(self) -> Walked {
             self.serialize_unit()
         }
 
-        fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Halt> {
+        fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Walked {
             value.serialize(self)
         }
 
-        fn serialize_unit(self) -> Result<(), Halt> {
+        fn serialize_unit(self) -> Walked {
             self.leaf(Leaf::one(word::NULL), |out| out.extend_from_slice(b"null"))
         }
 
-        fn serialize_unit_struct(self, _: &'static str) -> Result<(), Halt> {
+        fn serialize_unit_struct(self, _: &'static str) -> Walked {
             self.serialize_unit()
         }
 
-        fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Halt> {
+        fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Walked {
             self.serialize_str(variant)
         }
 
@@ -621,7 +632,7 @@ macro_rules! serialize_leaves {
 use {leaves, serialize_leaves};
 
 impl<'w, 'a> Serializer for &'w mut Walk<'a> {
-    type Ok = ();
+    type Ok = bool;
     type Error = Halt;
     type SerializeSeq = Elements<'w, 'a>;
     type SerializeTuple = Elements<'w, 'a>;
@@ -634,11 +645,11 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
     serialize_leaves!();
 
     #[inline]
-    fn serialize_str(self, value: &str) -> Result<(), Halt> {
+    fn serialize_str(self, value: &str) -> Walked {
         self.text(value)
     }
 
-    fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<(), Halt> {
+    fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Walked {
         // The default would allocate.
         let mut text = std::mem::take(&mut self.scratch.display);
         text.clear();
@@ -649,7 +660,7 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
     }
 
     #[inline]
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), Halt> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Walked {
         match handshake::accept(name, value) {
             None => value.serialize(self),
             Some(Kind::Tracked { id, generation }) => self.tracked(id, generation, value),
@@ -665,11 +676,10 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         _: u32,
         variant: &'static str,
         value: &T,
-    ) -> Result<(), Halt> {
-        let open = self.open_variant(variant)?;
+    ) -> Walked {
+        self.open_variant(variant)?;
         self.value(value)?;
-        self.close_variant(open);
-        Ok(())
+        Ok(self.close_variant())
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Elements<'w, 'a>, Halt> {
@@ -683,9 +693,8 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         variant: &'static str,
         len: usize,
     ) -> Result<Elements<'w, 'a>, Halt> {
-        let depth = self.scratch.path.len();
-        let open = self.open_variant(variant)?;
-        self.scratch.variants.push((open, depth));
+        self.open_variant(variant)?;
+        self.scratch.variants.push(self.scratch.levels.len() - 1);
         if !word::is(self.words[self.at], Tag::List) {
             return Err(self.other_variant());
         }
@@ -710,9 +719,8 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         variant: &'static str,
         _: usize,
     ) -> Result<Fields<'w, 'a>, Halt> {
-        let depth = self.scratch.path.len();
-        let open = self.open_variant(variant)?;
-        self.scratch.variants.push((open, depth));
+        self.open_variant(variant)?;
+        self.scratch.variants.push(self.scratch.levels.len() - 1);
         if !word::is(self.words[self.at], Tag::Struct) {
             return Err(self.other_variant());
         }

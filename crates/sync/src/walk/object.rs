@@ -6,19 +6,10 @@
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, SerializeStructVariant};
 use windlass_protocol::ops::{self, Op};
 
-use super::{Halt, Halted, RAW_VALUE, Walk};
+use super::{Halt, Halted, RAW_VALUE, Walk, Walked};
 use crate::key::KeyWriter;
-use crate::tape::{self, Step, same_name};
+use crate::tape::{self, Level, NO_PLACE, Step, TEXT_MAX, same_name};
 use crate::word::{self, Tag};
-
-/// An object that is being walked. Small, because it is handed about for every row.
-#[derive(Clone, Copy)]
-pub(crate) struct Open {
-    /// Where it begins on the new tape.
-    start: usize,
-    /// Where its old words begin.
-    old: usize,
-}
 
 /// An object whose old entries are found by name: where its part of each stack begins.
 #[derive(Clone, Copy)]
@@ -36,103 +27,111 @@ impl ByName {
 }
 
 impl<'a> Walk<'a> {
+    /// Enters an object; its old header.
     #[inline(always)]
-    fn open(&mut self, tag: Tag) -> Result<Open, Halt> {
-        let mut header = self.words[self.at];
-        if !word::is(header, tag) {
-            self.untrack();
-            header = self.words[self.at];
+    fn open(&mut self, tag: Tag) -> Result<u64, Halt> {
+        if let Some(&header) = self.words.get(self.at)
+            && can_be_walked(header, tag)
+        {
+            self.enter();
+            self.at += 1;
+            return Ok(header);
         }
-        if !word::is(header, tag) || tag == Tag::Map && header & word::REPEATED_KEY != 0 {
+        self.open_unmarked(tag)
+    }
+
+    #[cold]
+    fn open_unmarked(&mut self, tag: Tag) -> Result<u64, Halt> {
+        if self.halted != Halted::No {
+            return Err(Halt);
+        }
+        self.untrack();
+        let header = self.words[self.at];
+        if !can_be_walked(header, tag) {
             return Err(self.other_kind());
         }
-        let open = Open { start: self.position(), old: self.at };
-        self.keep(1);
-        Ok(open)
-    }
-
-    #[inline]
-    fn old_header(&self, open: Open) -> u64 {
-        self.words[open.old]
-    }
-
-    fn old_end(&self, open: Open) -> usize {
-        open.old + word::size(self.old_header(open))
+        self.enter();
+        self.at += 1;
+        Ok(header)
     }
 
     fn by_name(&self) -> ByName {
         *self.scratch.by_name.last().expect("the object said that it is walked by name")
     }
 
-    pub(super) fn open_variant(&mut self, variant: &'static str) -> Result<Open, Halt> {
-        let at = self.at;
-        let open = self.open(Tag::Struct)?;
-        let (start, end) = self.tape.templates.span(word::template(self.old_header(open)));
-        if end - start != 1 || !same_name(self.tape.templates.names[start], variant) {
-            self.at = at;
-            self.drop_opened(open);
-            return Err(self.other_kind());
+    /// Ends the object that was entered last; whether it has changed.
+    fn close(&mut self, header: u64) -> bool {
+        let level = self.level();
+        self.seek(self.old_end(level));
+        if level.old < self.from {
+            self.seal(level.start, header & !0xffff_ffff);
         }
-        self.scratch.path.push(Step::Name(variant));
-        Ok(open)
+        self.leave()
+    }
+
+    pub(super) fn old_end(&self, level: Level) -> usize {
+        level.old + word::size(self.words[level.old])
+    }
+
+    /// The object that was entered last is to be written anew.
+    fn reopen(&mut self) -> Halt {
+        let level = self.level();
+        self.leave();
+        if level.old < self.from {
+            self.scratch.next.truncate(level.start);
+            self.from = level.old;
+        }
+        let halt = self.other_kind();
+        self.began = level.out;
+        halt
+    }
+
+    pub(super) fn open_variant(&mut self, variant: &'static str) -> Result<(), Halt> {
+        let header = self.open(Tag::Struct)?;
+        let (start, end) = self.tape.templates.span(word::template(header));
+        if end - start != 1 || !same_name(self.tape.templates.names[start], variant) {
+            return Err(self.reopen());
+        }
+        self.step = Step::Name(start as u32).pack();
+        Ok(())
     }
 
     /// The variant that was opened last has other fields than before.
     pub(super) fn other_variant(&mut self) -> Halt {
-        if let Some((open, depth)) = self.scratch.variants.pop() {
-            self.drop_opened(open);
-            return self.bail(Halted::Replace(depth));
-        }
-        self.other_kind()
+        self.scratch.variants.pop();
+        self.reopen()
     }
 
-    /// Takes back the new words of an object that is to be written anew.
-    fn drop_opened(&mut self, open: Open) {
-        if self.copying {
-            self.scratch.next.truncate(open.start);
-        }
-    }
-
-    pub(super) fn close_variant(&mut self, open: Open) {
-        self.scratch.path.pop();
-        self.at = self.old_end(open);
-        self.close(open.start, self.old_header(open) & !0xffff_ffff);
+    pub(super) fn close_variant(&mut self) -> bool {
+        self.close(self.words[self.level().old])
     }
 
     /// Closes the object around the fields of a variant.
-    pub(super) fn close_pending_variant(&mut self) {
-        let (open, _) = self.scratch.variants.pop().expect("a variant's fields are inside its object");
-        self.close_variant(open);
+    pub(super) fn close_pending_variant(&mut self) -> bool {
+        self.scratch.variants.pop();
+        self.close_variant()
     }
 
     #[inline(always)]
     pub(super) fn open_struct<'w>(&'w mut self, name: &'static str) -> Result<Fields<'w, 'a>, Halt> {
         if name.len() == RAW_VALUE.len() && name == RAW_VALUE {
-            let open = Open { start: 0, old: 0 };
-            return Ok(Fields { walk: self, open, next: 0, end: 0, item: false, mode: Mode::Raw, variant: false });
+            return Ok(Fields { walk: self, next: NO_PLACE, mode: Mode::Raw, variant: false, changed: false });
         }
-        let item = self.at == self.element_at;
-        let open = self.open(Tag::Struct)?;
-        let (next, end) = self.tape.templates.span(word::template(self.old_header(open)));
-        self.scratch.path.push(Step::Index(0));
-        let (next, end) = (next as u32, end as u32);
-        Ok(Fields { walk: self, open, next, end, item, mode: Mode::InOrder, variant: false })
+        let header = self.open(Tag::Struct)?;
+        let next = self.tape.templates.start(word::template(header));
+        Ok(Fields { walk: self, next, mode: Mode::InOrder, variant: false, changed: false })
     }
 
     pub(super) fn open_map<'w>(&'w mut self) -> Result<Entries<'w, 'a>, Halt> {
-        let item = self.at == self.element_at;
-        let open = self.open(Tag::Map)?;
-        self.scratch.path.push(Step::Index(0));
+        self.open(Tag::Map)?;
         let text = self.scratch.text.len();
-        Ok(Entries { walk: self, open, text, item, mode: Mode::InOrder })
+        Ok(Entries { walk: self, text, mode: Mode::InOrder })
     }
+}
 
-    /// The field that arrives says which item of the list this is, when it is a scalar.
-    fn identify(&mut self) {
-        if word::is_leaf(self.words[self.at]) {
-            self.identity_at = self.at;
-        }
-    }
+#[inline(always)]
+fn can_be_walked(header: u64, tag: Tag) -> bool {
+    word::is(header, tag) && (tag != Tag::Map || header & word::REPEATED_KEY == 0)
 }
 
 /// Whether a first field of this name is the item's identity.
@@ -151,55 +150,63 @@ enum Mode {
 
 pub(crate) struct Fields<'w, 'a> {
     walk: &'w mut Walk<'a>,
-    open: Open,
-    /// The next name of the old template, and its end.
+    /// The place of the next name of the old template; [`NO_PLACE`] when fields do not come in order.
     next: u32,
-    end: u32,
-    /// The first field may be the identity of a list's item.
-    item: bool,
     mode: Mode,
     /// It is inside the object of a variant.
     pub(super) variant: bool,
+    /// Of JSON text, which is no object: whether it has changed.
+    changed: bool,
 }
 
 impl Fields<'_, '_> {
     #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
         let walk = &mut *self.walk;
-        if self.mode == Mode::InOrder
-            && self.next < self.end
-            && same_name(walk.tape.templates.names[self.next as usize], name)
-        {
+        if walk.tape.templates.is_at(self.next, name) {
+            walk.step = Step::Name(self.next).pack();
             self.next += 1;
-            if std::mem::take(&mut self.item) && is_identity(name) {
-                walk.identify();
-            }
-            walk.step(Step::Name(name));
-            return walk.value(value);
+            return walk.value(value).map(drop);
         }
-        self.field_by_name(name, value)
+        self.field_elsewhere(name, value)
     }
 
     #[cold]
-    fn field_by_name<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
+    #[inline(never)]
+    fn field_elsewhere<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
+        if self.walk.halted != Halted::No {
+            return Err(Halt);
+        }
+        let walk = &mut *self.walk;
         if self.mode == Mode::Raw {
-            let mut json = std::mem::take(&mut self.walk.scratch.display);
+            let mut json = std::mem::take(&mut walk.scratch.display);
             json.clear();
-            let result = value.serialize(KeyWriter(&mut json)).and_then(|()| self.walk.raw(&json));
-            self.walk.scratch.display = json;
-            return result;
+            let result = value.serialize(KeyWriter(&mut json)).and_then(|()| walk.raw(&json));
+            walk.scratch.display = json;
+            self.changed = result?;
+            return Ok(());
+        }
+        let templates = &walk.tape.templates;
+        if self.mode == Mode::InOrder
+            && !templates.is_end(self.next)
+            && same_name(templates.names[self.next as usize], name)
+        {
+            walk.step = Step::Name(self.next).pack();
+            self.next += 1;
+            return walk.value(value).map(drop);
         }
         let ByName { entries, .. } = self.go_by_name();
         let walk = &mut *self.walk;
-        walk.step(Step::Name(name));
+        walk.step = Step::NewName(walk.scratch.names.len() as u32).pack();
         walk.scratch.names.push(name);
         let names = &walk.tape.templates.names;
         let found =
             walk.scratch.entries[entries..].iter_mut().find(|entry| !entry.seen && same_name(names[entry.key], name));
         if let Some(entry) = found {
             entry.seen = true;
-            walk.at = entry.value;
-            return walk.value(value);
+            let value_at = entry.value;
+            walk.seek(value_at);
+            return walk.value(value).map(drop);
         }
         walk.add(value)
     }
@@ -209,40 +216,42 @@ impl Fields<'_, '_> {
             return self.walk.by_name();
         }
         self.mode = Mode::ByName;
+        let next = std::mem::replace(&mut self.next, NO_PLACE) as usize;
         let walk = &mut *self.walk;
-        walk.start_copying();
+        walk.flush();
+        let level = walk.level();
         let (entries, names) = (walk.scratch.entries.len(), walk.scratch.names.len());
-        let (first, end) = walk.tape.templates.span(word::template(walk.old_header(self.open)));
-        let next = self.next as usize;
+        let (first, end) = walk.tape.templates.span(word::template(walk.words[level.old]));
         walk.scratch.names.extend_from_slice(&walk.tape.templates.names[first..next]);
-        let mut at = self.open.old + 1;
+        let mut at = level.old + 1;
         for key in first..end {
             walk.scratch.entries.push(tape::Entry { hash: 0, key, value: at, seen: key < next });
             at += word::size(walk.words[at]);
         }
-        let by_name = ByName { entries, names, hashes: 0, depth: walk.scratch.path.len() };
+        let by_name = ByName { entries, names, hashes: 0, depth: walk.scratch.levels.len() };
         walk.scratch.by_name.push(by_name);
         by_name
     }
 
-    fn finish(mut self) -> Result<(), Halt> {
+    #[inline(never)]
+    fn finish(mut self) -> Walked {
         if self.walk.halted != Halted::No {
             return Err(Halt);
         }
         if self.mode == Mode::Raw {
-            return Ok(());
+            return Ok(self.changed);
         }
-        if self.mode == Mode::InOrder && self.next < self.end {
+        if self.mode == Mode::InOrder && !self.walk.tape.templates.is_end(self.next) {
             self.go_by_name();
         }
         let walk = self.walk;
-        let mut header = walk.old_header(self.open) & !0xffff_ffff;
+        let mut header = walk.words[walk.level().old];
         if self.mode == Mode::ByName {
             let ByName { entries, names, .. } = walk.by_name();
             for index in entries..walk.scratch.entries.len() {
                 let entry = walk.scratch.entries[index];
                 if !entry.seen {
-                    walk.step(Step::Name(walk.tape.templates.names[entry.key]));
+                    walk.step = Step::Name(entry.key as u32).pack();
                     walk.op(Op::Delete);
                     ops::close(walk.out);
                 }
@@ -251,13 +260,8 @@ impl Fields<'_, '_> {
             walk.scratch.by_name.pop();
             header = walk.struct_header(names);
         }
-        walk.at = walk.old_end(self.open);
-        walk.scratch.path.pop();
-        walk.close(self.open.start, header);
-        if self.variant {
-            walk.close_pending_variant();
-        }
-        Ok(())
+        let changed = walk.close(header);
+        Ok(if self.variant { walk.close_pending_variant() } else { changed })
     }
 }
 
@@ -290,7 +294,7 @@ impl Walk<'_> {
 }
 
 impl SerializeStruct for Fields<'_, '_> {
-    type Ok = ();
+    type Ok = bool;
     type Error = Halt;
 
     #[inline(always)]
@@ -299,38 +303,45 @@ impl SerializeStruct for Fields<'_, '_> {
     }
 
     #[inline(always)]
-    fn end(self) -> Result<(), Halt> {
-        if self.mode == Mode::InOrder && self.next == self.end && !self.variant && self.walk.halted == Halted::No {
-            self.walk.scratch.path.pop();
-            if self.walk.copying {
-                self.walk.close(self.open.start, self.walk.old_header(self.open) & !0xffff_ffff);
-            }
-            return Ok(());
+    fn end(self) -> Walked {
+        // Taken apart: moved as a whole it would be read back right after it was written in parts, which waits.
+        let Self { walk, next, mode, variant, changed } = self;
+        if mode == Mode::InOrder
+            && !variant
+            && walk.tape.templates.is_end(next)
+            && walk.halted == Halted::No
+            && walk.scratch.levels.last().is_some_and(|level| level.old >= walk.from)
+        {
+            return Ok(walk.leave());
         }
-        self.finish()
+        finish(walk, next, mode, variant, changed)
     }
 }
 
+/// [`Fields::finish`] with its parts in registers.
+#[cold]
+#[inline(never)]
+fn finish(walk: &mut Walk<'_>, next: u32, mode: Mode, variant: bool, changed: bool) -> Walked {
+    Fields { walk, next, mode, variant, changed }.finish()
+}
+
 impl SerializeStructVariant for Fields<'_, '_> {
-    type Ok = ();
+    type Ok = bool;
     type Error = Halt;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Halt> {
         self.field(name, value)
     }
 
-    fn end(self) -> Result<(), Halt> {
+    fn end(self) -> Walked {
         self.finish()
     }
 }
 
 pub(crate) struct Entries<'w, 'a> {
     walk: &'w mut Walk<'a>,
-    open: Open,
     /// Where the current key begins among the texts.
     text: usize,
-    /// The first entry may be the identity of a list's item.
-    item: bool,
     mode: Mode,
 }
 
@@ -341,11 +352,12 @@ impl Entries<'_, '_> {
         }
         self.mode = Mode::ByName;
         let walk = &mut *self.walk;
-        walk.start_copying();
+        walk.flush();
         let (entries, hashes) = (walk.scratch.entries.len(), walk.scratch.hashes.len());
         let mut key = std::mem::take(&mut walk.scratch.display).into_bytes();
-        let mut at = self.open.old + 1;
-        let end = walk.old_end(self.open);
+        let level = walk.level();
+        let mut at = level.old + 1;
+        let end = walk.old_end(level);
         while at < end {
             key.clear();
             word::read_key(&walk.words[at..], &mut key);
@@ -361,27 +373,29 @@ impl Entries<'_, '_> {
         key.clear();
         walk.scratch.display = String::from_utf8(key).unwrap_or_default();
         walk.scratch.entries[entries..].sort_unstable_by_key(|entry| (entry.hash, entry.key));
-        let by_name = ByName { entries, names: 0, hashes, depth: walk.scratch.path.len() };
+        let by_name = ByName { entries, names: 0, hashes, depth: walk.scratch.levels.len() };
         walk.scratch.by_name.push(by_name);
         by_name
     }
 
     fn entry<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         let walk = &mut *self.walk;
+        if walk.halted != Halted::No {
+            return Err(Halt);
+        }
         let (start, end) = (self.text, walk.scratch.text.len());
-        walk.step(Step::Text { start, end });
+        walk.step = Step::Text(start, end).pack();
         let key = &walk.scratch.text[start..];
-        if self.mode == Mode::InOrder && walk.at < walk.old_end(self.open) && word::key_is(&walk.words[walk.at..], key)
+        if self.mode == Mode::InOrder
+            && walk.at < walk.old_end(walk.level())
+            && word::key_is(&walk.words[walk.at..], key)
         {
-            let identity = std::mem::take(&mut self.item) && is_identity(key);
-            walk.keep(word::size(walk.words[walk.at]));
-            if identity {
-                walk.identify();
-            }
-            return walk.value(value);
+            walk.at += word::size(walk.words[walk.at]);
+            return walk.value(value).map(drop);
         }
         let ByName { entries, .. } = self.go_by_name();
         let walk = &mut *self.walk;
+        walk.flush();
         let scratch = &mut *walk.scratch;
         let key = &scratch.text[start..];
         let hash = word::hash(walk.tape.key, key.as_bytes());
@@ -395,32 +409,37 @@ impl Entries<'_, '_> {
             .find(|entry| !entry.seen && word::key_is(&walk.words[entry.key..], key));
         if let Some(entry) = found {
             entry.seen = true;
-            walk.at = entry.value;
-            return walk.value(value);
+            let value_at = entry.value;
+            walk.seek(value_at);
+            return walk.value(value).map(drop);
         }
         walk.add(value)
     }
 }
 
 impl SerializeMap for Entries<'_, '_> {
-    type Ok = ();
+    type Ok = bool;
     type Error = Halt;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Halt> {
         let text = &mut self.walk.scratch.text;
         text.truncate(self.text);
-        key.serialize(KeyWriter(text))
+        key.serialize(KeyWriter(text))?;
+        if text.len() >= TEXT_MAX {
+            return Err(serde::ser::Error::custom("the keys along one path are larger than 1 GiB"));
+        }
+        Ok(())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Halt> {
         self.entry(value)
     }
 
-    fn end(mut self) -> Result<(), Halt> {
+    fn end(mut self) -> Walked {
         if self.walk.halted != Halted::No {
             return Err(Halt);
         }
-        if self.mode == Mode::InOrder && self.walk.at < self.walk.old_end(self.open) {
+        if self.mode == Mode::InOrder && self.walk.at < self.walk.old_end(self.walk.level()) {
             self.go_by_name();
         }
         let walk = self.walk;
@@ -434,7 +453,7 @@ impl SerializeMap for Entries<'_, '_> {
                     let mut text = std::mem::take(&mut walk.scratch.text).into_bytes();
                     word::read_key(&walk.words[entry.key..], &mut text);
                     walk.scratch.text = String::from_utf8(text).expect("keys on the tape were texts");
-                    walk.step(Step::Text { start: self.text, end: walk.scratch.text.len() });
+                    walk.step = Step::Text(self.text, walk.scratch.text.len()).pack();
                     walk.op(Op::Delete);
                     ops::close(walk.out);
                 }
@@ -444,13 +463,9 @@ impl SerializeMap for Entries<'_, '_> {
             header = walk.map_header(hashes);
         }
         walk.scratch.text.truncate(self.text);
-        walk.scratch.path.pop();
-        walk.at = walk.old_end(self.open);
-        walk.close(self.open.start, header);
         if header & word::REPEATED_KEY != 0 {
-            walk.drop_opened(self.open);
-            return Err(walk.other_kind());
+            return Err(walk.reopen());
         }
-        Ok(())
+        Ok(walk.close(header))
     }
 }
