@@ -71,6 +71,8 @@ const APPEND: &str = "append";
 mod tests {
     use std::borrow::Cow;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::DecodeError;
 
@@ -103,6 +105,13 @@ mod tests {
             let Ok(ClientMessage::Action(action)) = decode(text) else { panic!("an action") };
             assert_eq!(action.payload.get(), "null");
             assert!(matches!(action.name, Cow::Borrowed("go")));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_never_panics(text in "\\{(\"type\":\"(hello|action|void|ack|ping)\"|\"seq\":|\"n\":|\"name\":|\"payload\":|[0-9\\[\\]{}\",:\\\\]){0,12}\\}?") {
+            let _ = decode(&text);
         }
     }
 

@@ -15,7 +15,9 @@ mod transcript;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use transcript::Transcript;
+use windlass_protocol::CloseCode;
 
 #[test]
 fn every_transcript_is_led_by_the_engine_as_it_is_written() {
@@ -36,6 +38,47 @@ fn every_transcript_is_led_by_the_engine_as_it_is_written() {
         })
         .collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_message_and_every_close_code_is_in_a_transcript_for_clients() {
+    let steps = |folder: &str| {
+        let files = fs::read_dir(top().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let texts = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let steps = texts.flat_map(|path| {
+            let transcript: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+            transcript["steps"].as_array().unwrap().clone()
+        });
+        steps.collect::<Vec<_>>()
+    };
+    let first = steps("conformance/transcripts");
+    let second = steps("conformance/transcripts/json-patch");
+    let says = |steps: &[Value], side: &str, tag: &str| {
+        steps.iter().any(|step| step[side][0] == tag || step[side]["type"] == tag)
+    };
+    for (side, tag, kind) in [
+        ("client", "h", "hello"),
+        ("client", "a", "action"),
+        ("client", "v", ""),
+        ("client", "k", "ack"),
+        ("client", "r", "refetch"),
+        ("client", "p", ""),
+        ("server", "w", "welcome"),
+        ("server", "s", "snapshot"),
+        ("server", "d", "delta"),
+        ("server", "o", "later"),
+        ("server", "q", "ask"),
+        ("server", "p", ""),
+        ("server", "x", ""),
+    ] {
+        assert!(says(&first, side, tag), "no transcript has the {side}'s {tag}");
+        assert!(kind.is_empty() || says(&second, side, kind), "no transcript has the {side}'s {kind}");
+    }
+    for code in CloseCode::ALL {
+        let closes =
+            |step: &Value| step["close"]["code"] == code.number() && step["close"]["reason"]["code"] == code.name();
+        assert!(first.iter().any(closes), "no transcript has {code}");
+    }
 }
 
 #[test]
