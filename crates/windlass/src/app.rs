@@ -82,6 +82,7 @@ impl<S: State> App<S, Whole> {
             routers: Vec::new(),
             options: HubOptions {
                 message_bytes_max: windlass_protocol::limits::MESSAGE_BYTES_MAX,
+                echoes: false,
                 rate: RateOptions::default(),
                 sessions_max: 100_000,
                 allowed_origins: Vec::new(),
@@ -365,6 +366,16 @@ impl<S: State, V: View<S>> App<S, V> {
         if self.callbacks.insert(C::NAME, TypeId::of::<C>()).is_some() {
             self.problems.push(format!("the callback \"{}\" is registered twice", C::NAME));
         }
+        self
+    }
+
+    /// Sends every text back and has no sessions, so that a conformance suite for WebSockets can judge how connections
+    /// are accepted, read, written and closed. Messages may have 32 MiB. See `examples/autobahn_echo`.
+    #[doc(hidden)]
+    pub fn echo(mut self) -> Self {
+        self.options.echoes = true;
+        self.options.message_bytes_max = 32 * 1024 * 1024;
+        self.options.rate = RateOptions { messages_per_second: u32::MAX, bytes_per_second: u32::MAX };
         self
     }
 

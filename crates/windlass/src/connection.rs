@@ -98,6 +98,8 @@ struct Connection<S: State, IO> {
     /// Messages of the turn that is being read.
     texts: Vec<Utf8Bytes>,
     unflushed: bool,
+    /// The peer broke RFC 6455: the code of the RFC that the close says.
+    broken: Option<WsCode>,
     phase: Phase,
     sleep: Pin<Box<Sleep>>,
     /// When the next ping is due, or before hello when it must have come.
@@ -154,6 +156,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             sending: None,
             texts: Vec::new(),
             unflushed: false,
+            broken: None,
             phase: Phase::Open,
             sleep: Box::pin(tokio::time::sleep_until(due)),
             due,
@@ -229,14 +232,13 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             }
         }
         if self.phase == Phase::Open
-            && let Some(close) = self.outlet.closing()
+            && let Some(frame) = self.farewell()
         {
             match Pin::new(&mut self.socket).poll_ready(task) {
                 Poll::Pending => return Step::Waits,
                 Poll::Ready(Err(_)) => return Step::Over,
                 Poll::Ready(Ok(())) => {}
             }
-            let frame = CloseFrame { code: WsCode::from(close.code.number()), reason: close.reason().into() };
             if Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))).is_err() {
                 return Step::Over;
             }
@@ -256,6 +258,15 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             }
         }
         Step::Waits
+    }
+
+    /// The close frame that is due.
+    fn farewell(&self) -> Option<CloseFrame> {
+        if let Some(code) = self.broken {
+            return Some(CloseFrame { code, reason: Utf8Bytes::default() });
+        }
+        let close = self.outlet.closing()?;
+        Some(CloseFrame { code: WsCode::from(close.code.number()), reason: close.reason().into() })
     }
 
     /// Reads what has come and brings it to the session. `Ok(true)` when there was something.
@@ -293,8 +304,11 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                     self.outlet.close(CloseCode::TooLarge.into());
                     break;
                 }
-                Poll::Ready(Some(Err(WsError::Utf8(_) | WsError::Protocol(_)))) if self.phase == Phase::Open => {
-                    self.outlet.close(CloseCode::BadMessage.into());
+                Poll::Ready(Some(Err(error @ (WsError::Utf8(_) | WsError::Protocol(_)))))
+                    if self.phase == Phase::Open =>
+                {
+                    self.broken =
+                        Some(if matches!(error, WsError::Utf8(_)) { WsCode::Invalid } else { WsCode::Protocol });
                     // Nothing can be read after an error; the close goes out and that is all.
                     over = matches!(self.write(task), Step::Over) || self.phase == Phase::Closing;
                     break;
@@ -321,6 +335,10 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             return;
         }
         let first = self.texts.remove(0);
+        if self.hub.options.echoes {
+            self.outlet.push(first.into());
+            return;
+        }
         match self.outlet.dialect.decode(&first) {
             Ok(ClientMessage::Hello(hello)) => match self.hub.welcome(&self.outlet, *hello, &self.guest) {
                 Ok(cell) => {
@@ -368,7 +386,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             if self.phase == Phase::Closing {
                 return Step::Over;
             }
-            if self.cell.is_none() {
+            if self.cell.is_none() && !self.hub.options.echoes {
                 self.outlet.close(Close::new(CloseCode::HelloTimeout));
                 self.due = now + CLOSE_MAX;
                 return self.write(task);

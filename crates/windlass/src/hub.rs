@@ -55,6 +55,8 @@ pub(crate) struct Hub<S: State> {
 #[derive(Clone, Debug)]
 pub(crate) struct HubOptions {
     pub(crate) message_bytes_max: usize,
+    /// Every text is sent back, and there are no sessions: for those who judge the socket.
+    pub(crate) echoes: bool,
     pub(crate) rate: RateOptions,
     pub(crate) sessions_max: usize,
     pub(crate) allowed_origins: Vec<String>,

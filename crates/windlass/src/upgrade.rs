@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
-    CONNECTION, HOST, HeaderMap, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, SET_COOKIE, UPGRADE,
 };
 use http::request::Parts;
@@ -36,7 +36,8 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
     let Some(key) = headers.get(SEC_WEBSOCKET_KEY) else {
         return plain(StatusCode::BAD_REQUEST, "a WebSocket handshake has a key\n");
     };
-    let Some(dialect) = offered(headers) else {
+    let offered = offered(headers);
+    let Some(dialect) = offered.or(hub.options.echoes.then(Dialect::default)) else {
         let text = "offer the subprotocol windlass.v1 or windlass.v1.json-patch\n";
         return plain(StatusCode::BAD_REQUEST, text);
     };
@@ -70,9 +71,13 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
         .header(CONNECTION, "upgrade")
         .header(UPGRADE, "websocket")
         .header(SEC_WEBSOCKET_ACCEPT, accept)
-        .header(SEC_WEBSOCKET_PROTOCOL, dialect.subprotocol())
         .body(Body::empty())
         .expect("these headers are valid");
+    if offered.is_some() {
+        // A client that has offered none must not be given one.
+        let subprotocol = HeaderValue::from_static(dialect.subprotocol());
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
     if let Some(cookie) = cookie {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
