@@ -173,6 +173,19 @@ export class Outbox {
   }
 
   /**
+   * Drops what is pending and not among these.
+   *
+   * @param {number[]} seqs
+   * @returns {Entry[]}
+   */
+  loseAllBut(seqs) {
+    const gone = this.entries.filter(({ seq, pending }) => pending && !seqs.includes(seq));
+    this.entries = this.entries.filter((entry) => !gone.includes(entry));
+    for (const entry of gone) this.#bytes -= byteLength(entry.text);
+    return gone;
+  }
+
+  /**
    * Empties it; the next number follows `seq`.
    *
    * @param {number} seq

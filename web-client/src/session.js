@@ -420,7 +420,7 @@ export class Session extends EventTarget {
   }
 
   /** @param {Welcome} welcome */
-  #welcome({ session, epoch, ack, saved, resumed, token, forgotten, limits, actions }) {
+  #welcome({ session, epoch, ack, saved, resumed, token, pending = [], forgotten, limits, actions }) {
     const tab = this.#tab;
     if (session === tab.session && epoch < tab.epoch) {
       // [RESUME-2] A node that has not heard of its successor.
@@ -437,6 +437,9 @@ export class Session extends EventTarget {
     if (fresh) this.#afresh("session_gone");
     // [FRESH-2]
     else if (forgotten) this.#afresh("forgotten");
+
+    // [PENDING-3] Another page of this client has heard how they ended.
+    for (const entry of tab.outbox.loseAllBut(pending)) this.#abandon(entry, "outcome_unknown");
 
     this.#streamEpoch = epoch;
     if (!resumed) this.#stale = true;

@@ -30,6 +30,7 @@
  * @property {number | null} saved
  * @property {boolean} resumed
  * @property {string} [token]
+ * @property {number[]} [pending]
  * @property {boolean} [forgotten]
  * @property {{ actions_in_flight?: number, message_bytes_max?: number }} [limits]
  * @property {Declared} [actions]
@@ -147,7 +148,8 @@ const SHAPES = new Map(/** @type {[string, (...items: unknown[]) => boolean][]} 
   ["w", (w) =>
     isMap(w) && isText(w.session) && isCount(w.epoch) && isCount(w.ack) && typeof w.resumed === "boolean" &&
     (w.saved === null || isCount(w.saved)) && (w.token === undefined || isText(w.token)) &&
-    (w.limits === undefined || isMap(w.limits)) && (w.actions === undefined || isMap(w.actions))],
+    (w.limits === undefined || isMap(w.limits)) && (w.actions === undefined || isMap(w.actions)) &&
+    (w.pending === undefined || (Array.isArray(w.pending) && w.pending.every(isCount)))],
   ["s", (n, ack, document, extras) => isCount(n) && isCount(ack) && isMap(document) && isExtras(extras)],
   ["d", (n, ack, ops, extras) => isCount(n) && isCount(ack) && isListOf(ops ?? null, () => true) && isExtras(extras)],
   ["o", (seq, code, text) => isCount(seq) && isText(code) && isText(text)],

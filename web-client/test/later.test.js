@@ -35,13 +35,24 @@ test("[PENDING-2] a reload finds it pending again, and hello says so", async () 
   first.action("add", 1);
   world.socket.receive(["d", 2, 2, [], { r: [[1, "pending"]] }]);
   const app = await world.reload();
-  const hello = world.welcome({ ack: 2, resumed: true });
+  const hello = world.welcome({ ack: 2, resumed: true, pending: [1] });
   assert.deepEqual([hello.seq, hello.sent], [1, [EPOCH, 1]]);
   world.socket.receive(["d", 3, 2, []]);
   assert.deepEqual(world.socket.all().filter(([tag]) => tag === "a"), [], "it was consumed");
   assert.equal(app.pending, 1);
   world.socket.receive(["d", 4, 2, [], { r: [[1, "failed", "own", "no"]] }]);
   assert.deepEqual([app.pending, world.errors.map(({ code }) => code)], [0, ["own"]]);
+});
+
+test("[PENDING-3] what the welcome does not list as pending has told its outcome elsewhere", async () => {
+  const world = new World();
+  const app = await world.live();
+  const asked = [app.action("ask", 1), app.action("ask", 2)];
+  world.socket.receive(["d", 2, 2, [], { r: [[1, "pending"], [2, "pending"]] }]);
+  world.resume({ ack: 2, pending: [2] });
+  await assert.rejects(asked[0], { code: "outcome_unknown" });
+  world.socket.receive(["d", 3, 2, [], { r: [[2, "applied", 5]] }]);
+  assert.equal(await asked[1], 5);
 });
 
 test("those that are pending hold up none of `actions_in_flight`", async () => {

@@ -32,6 +32,8 @@ struct Outcome {
     sent_in: Option<FrameNumber>,
     /// What is to be settled: the body only says that the outcome is to come.
     ticket: Option<Ticket>,
+    /// Its action was answered later than it was consumed, or is to be.
+    is_late: bool,
 }
 
 /// Names an asynchronous action of a session until it is settled. Never used again.
@@ -77,13 +79,14 @@ impl Actions {
     /// Stores an outcome that is not the plain one.
     pub(crate) fn store(&mut self, seq: Seq, body: String) {
         self.bytes += body.len();
-        self.outcomes.push_back(Outcome { seq, body: body.into(), sent_in: None, ticket: None });
+        self.outcomes.push_back(Outcome { seq, body: body.into(), sent_in: None, ticket: None, is_late: false });
     }
 
     /// The outcome of this seq comes later.
     pub(crate) fn store_pending(&mut self, seq: Seq, ticket: Ticket) {
         self.store(seq, frame::PENDING.to_owned());
-        self.outcomes.back_mut().expect("it was just put there").ticket = Some(ticket);
+        let outcome = self.outcomes.back_mut().expect("it was just put there");
+        (outcome.ticket, outcome.is_late) = (Some(ticket), true);
         self.pending += 1;
     }
 
@@ -94,7 +97,7 @@ impl Actions {
         };
         self.bytes = self.bytes - outcome.body.len() + body.len();
         self.pending -= 1;
-        *outcome = Outcome { seq: outcome.seq, body: body.into(), sent_in: None, ticket: None };
+        *outcome = Outcome { seq: outcome.seq, body: body.into(), sent_in: None, ticket: None, is_late: true };
         true
     }
 
@@ -106,6 +109,11 @@ impl Actions {
     /// What runs for this client.
     pub(crate) fn tickets(&self) -> impl Iterator<Item = Ticket> {
         self.outcomes.iter().filter_map(|outcome| outcome.ticket)
+    }
+
+    /// Whose late outcomes the client will hear of, or hear again.
+    pub(crate) fn late(&self) -> impl Iterator<Item = Seq> {
+        self.outcomes.iter().filter(|outcome| outcome.is_late).map(|outcome| outcome.seq)
     }
 
     /// Makes every outcome from `first` on this one: the turn that held them was taken back.

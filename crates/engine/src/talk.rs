@@ -75,6 +75,9 @@ impl<A: App> Session<A> {
         let named = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok());
         let forgotten = matches!(given, Given::New(_)) && named.is_some_and(|token| token.session == options.id);
         let new = client.token(named, given, now);
+        if replay.is_none() {
+            client.rewind(hello.event, hello.seq);
+        }
         let mut attachment = Attachment::new(connection, hello, options.epoch);
         // What was replayed has to leave before anything is diffed.
         attachment.ready = replay.as_ref().is_none_or(Vec::is_empty);
@@ -87,18 +90,15 @@ impl<A: App> Session<A> {
             resumed: replay.is_some(),
             token: new.map(|secret| Token { session: options.id, secret }),
             message_bytes_max: options.message_bytes_max,
+            pending: client.actions.late().collect(),
             forgotten,
             actions: app.declared(),
         };
         let mut out = Vec::with_capacity(256);
         welcome.write(&mut out, hello.dialect);
         self.outputs.push(Output::Send(connection, out.into()));
-        match replay {
-            Some(frames) => {
-                self.outputs.extend(frames.into_iter().map(|frame| Output::Send(connection, frame)));
-            }
-            None => client.rewind(hello.event, hello.seq),
-        }
+        let frames = replay.into_iter().flatten().map(|frame| Output::Send(connection, frame));
+        self.outputs.extend(frames);
         client.stream.dialect = hello.dialect;
         client.connection = Some(attachment);
         self.jobs.desert(None);
@@ -318,7 +318,8 @@ impl<A: App> Session<A> {
     /// Whether the page showed all that its client was ever told, and there is nothing to tell it.
     fn has_seen(&self, at: usize, action: &Action<'_>) -> bool {
         let stream = &self.clients[at].stream;
-        let latest = !self.dirty && !stream.stale && stream.pending.is_empty();
+        // A state that could not be shown has left the shadow void, and its page without word.
+        let latest = !self.dirty && !self.shadow.is_void() && !stream.stale && stream.pending.is_empty();
         latest
             && action
                 .seen

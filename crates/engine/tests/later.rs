@@ -56,6 +56,28 @@ fn what_is_pending_is_said_again_after_a_reload_and_its_end_waits_for_the_client
     assert_eq!(sent[1], json!(["d", 4, 1, [], { "r": [[1, "failed", "own", "no"]] }]));
 }
 
+/// [PENDING-3]
+#[test]
+fn a_welcome_lists_what_is_answered_later_until_that_is_acknowledged() {
+    let mut bench = connected();
+    bench.say(1, &json!(["a", 1, "later", 5]));
+    bench.say(1, &json!(["a", 2, "later", 6]));
+    let running = deferred(&mut bench);
+    bench.take(1);
+    bench.turn(vec![Input::Settle(running[0].0, Ok(None))]);
+    let n = bench.last(1)[1].clone();
+    bench.hello_with(2, "a", json!({ "seq": 1, "epoch": EPOCH, "n": 1 }));
+    assert_eq!(bench.take(2)[0][1]["pending"], json!([1, 2]));
+    bench.say(2, &json!(["k", n]));
+    bench.hello_with(3, "a", json!({ "seq": 1, "epoch": EPOCH, "n": n }));
+    assert_eq!(bench.take(3)[0][1]["pending"], json!([2]), "another page of this client has heard the first");
+    bench.turn(vec![Input::Settle(running[1].0, Ok(None))]);
+    bench.last(3);
+    bench.say(3, &json!(["k", 5]));
+    bench.hello_with(4, "a", json!({ "seq": 1, "epoch": EPOCH, "n": 5 }));
+    assert_eq!(bench.take(4)[0][1].get("pending"), None);
+}
+
 /// [ACTION-3]
 #[test]
 fn an_async_action_sent_again_is_not_run_again() {

@@ -32,6 +32,8 @@ pub struct Welcome<'a> {
     pub token: Option<Token>,
     /// Bytes that one message from the client may have.
     pub message_bytes_max: usize,
+    /// What is answered later and not acknowledged yet.
+    pub pending: Vec<Seq>,
     /// The client was one of this session and is known no more.
     pub forgotten: bool,
     /// What a page has to know of some actions, if there is anything.
@@ -54,6 +56,8 @@ impl Welcome<'_> {
             #[serde(skip_serializing_if = "Option::is_none")]
             token: Option<String>,
             limits: Limits,
+            #[serde(skip_serializing_if = "<[Seq]>::is_empty")]
+            pending: &'a [Seq],
             #[serde(skip_serializing_if = "std::ops::Not::not")]
             forgotten: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +79,7 @@ impl Welcome<'_> {
             resumed: self.resumed,
             token: self.token.map(|token| token.expose()),
             limits: Limits { actions_in_flight: ACTIONS_IN_FLIGHT, message_bytes_max: self.message_bytes_max },
+            pending: &self.pending,
             forgotten: self.forgotten,
             actions: self.actions,
         };

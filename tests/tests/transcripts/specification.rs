@@ -234,6 +234,7 @@ fn welcome(values: &Value) -> Result<Value, String> {
         resumed: read(values, "resumed")?,
         token: token.map_err(|error| format!("token: {error}"))?,
         message_bytes_max: read(&values["limits"], "message_bytes_max")?,
+        pending: Vec::new(),
         forgotten: false,
         actions: None,
     };

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
-use windlass_engine::{App, Audience, Class, Fault, Mode, Turn};
+use windlass_engine::{App, Audience, Class, Fault, Hook, Mode, Turn};
 use windlass_protocol::frame::event_body;
-use windlass_protocol::{ClientId, JobId};
+use windlass_protocol::{ClientId, JobId, Set};
 use windlass_sync::{Shadow, SyncVec, Tracked};
 
 use crate::random::Random;
@@ -36,6 +36,12 @@ pub(crate) struct State {
     /// Events that have been asked for.
     #[serde(skip)]
     pub(crate) emitted: Vec<Emission>,
+    /// Clients that have a socket, by what the app was told.
+    #[serde(skip)]
+    pub(crate) online: i64,
+    /// Actions that asked for what their page had not seen.
+    #[serde(skip)]
+    pub(crate) misled: Vec<u32>,
 }
 
 #[derive(Clone, Serialize)]
@@ -94,6 +100,9 @@ pub(crate) enum EmissionKind {
 struct Payload {
     ticket: u32,
     choice: u64,
+    /// What the page showed of `left`, for an action that asks for what it has seen.
+    #[serde(default)]
+    shown: u64,
 }
 
 /// A change that no action of a client makes.
@@ -128,6 +137,20 @@ pub(crate) enum Kind {
     Flood,
     Start,
     Blob,
+    /// Answered later.
+    Later,
+    /// Writes to a field that is declared.
+    Set,
+    /// Writes to one that is not.
+    Stray,
+    /// Refused when its page had not seen all.
+    Seen,
+    /// Keeps frames back.
+    Hold,
+    /// Lets them go.
+    Release,
+    /// Sends something to another session.
+    Post,
     /// The app knows no such action.
     Unknown,
     /// Its payload is not what the app asks for.
@@ -150,6 +173,12 @@ impl Kind {
             Self::Flood => "flood",
             Self::Start => "start",
             Self::Blob => "blob",
+            Self::Later => "later",
+            Self::Set | Self::Stray => "$set",
+            Self::Seen => "seen",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Post => "post",
             Self::Unknown => "unknown",
             Self::Malformed => "edit",
             Self::Cancel => "$cancel",
@@ -158,7 +187,17 @@ impl Kind {
 
     /// Whether its success leaves a ticket in the log.
     pub(crate) fn logs(self) -> bool {
-        !matches!(self, Self::Query | Self::Fail | Self::Panic | Self::Unknown | Self::Malformed | Self::Cancel)
+        !matches!(
+            self,
+            Self::Query
+                | Self::Fail
+                | Self::Panic
+                | Self::Unknown
+                | Self::Malformed
+                | Self::Cancel
+                | Self::Later
+                | Self::Stray
+        )
     }
 }
 
@@ -247,8 +286,10 @@ impl App for Ledger {
     type Action = Kind;
     type Update = Change;
     type Work = ();
-    type Post = ();
-    type Task = ();
+    /// The action that has sent it.
+    type Post = u32;
+    /// The action that is to be answered.
+    type Task = u32;
 
     fn action(&self, name: &str) -> Option<(Kind, Mode)> {
         let kinds = [
@@ -263,14 +304,44 @@ impl App for Ledger {
             Kind::Flood,
             Kind::Start,
             Kind::Blob,
+            Kind::Later,
+            Kind::Seen,
+            Kind::Hold,
+            Kind::Release,
+            Kind::Post,
         ];
         let kind = kinds.into_iter().find(|kind| kind.name() == name)?;
         let mode = match kind {
             Kind::Query => Mode::Query,
             Kind::InPlace => Mode::InPlace,
+            Kind::Later => Mode::Async,
             _ => Mode::Atomic,
         };
         Some((kind, mode))
+    }
+
+    fn only_if_seen(&self, kind: Kind) -> bool {
+        kind == Kind::Seen
+    }
+
+    fn set(&self, set: &Set<'_>, state: &mut State, _: &mut Turn<Self>) -> Result<(), Fault> {
+        if !set.is(&["text"], None) {
+            return Err(Fault::refused("unknown_field", set.to_string()));
+        }
+        let Payload { ticket, choice, .. } =
+            serde_json::from_str(set.value.get()).map_err(|error| Fault::refused("bad_payload", error.to_string()))?;
+        state.log(ticket);
+        state.text = format!("{choice}");
+        Ok(())
+    }
+
+    fn listens(&self, hook: &Hook<'_>) -> bool {
+        matches!(hook, Hook::Connected | Hook::Disconnected)
+    }
+
+    fn hear(&self, hook: &Hook<'_>, state: &mut State, _: &mut Turn<Self>) -> Result<(), Fault> {
+        state.online += if matches!(hook, Hook::Connected) { 1 } else { -1 };
+        Ok(())
     }
 
     fn copy(&self, state: &State) -> State {
@@ -284,10 +355,21 @@ impl App for Ledger {
         turn: &mut Turn<Self>,
         payload: &RawValue,
     ) -> Result<Option<String>, Fault> {
-        let Payload { ticket, choice } =
+        let Payload { ticket, choice, shown } =
             serde_json::from_str(payload.get()).map_err(|error| Fault::refused("bad_payload", error.to_string()))?;
         match kind {
             Kind::Query => return Ok(Some(ticket.to_string())),
+            Kind::Later => {
+                turn.answer_later(ticket);
+                return Ok(None);
+            }
+            Kind::Seen if shown != state.left => state.misled.push(ticket),
+            Kind::Hold => {
+                state.edit(choice);
+                turn.hold();
+            }
+            Kind::Release => turn.release(),
+            Kind::Post => turn.post(ticket),
             Kind::Fail | Kind::Panic => {
                 state.log(ticket);
                 state.edit(choice);

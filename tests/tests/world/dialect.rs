@@ -24,7 +24,13 @@ pub(crate) fn said(dialect: Dialect, text: &str) -> String {
             hello["can"] = if appends { json!(["append"]) } else { json!([]) };
             hello
         }
-        "a" => json!({"type": "action", "seq": message[1], "name": message[2], "payload": message[3]}),
+        "a" => {
+            let mut action = json!({"type": "action", "seq": message[1], "name": message[2], "payload": message[3]});
+            if let Some(seen) = message.get(4) {
+                action["seen"] = seen.clone();
+            }
+            action
+        }
         "v" => json!({"type": "void", "seq": message[1]}),
         "k" => json!({"type": "ack", "n": message[1]}),
         "r" => json!({"type": "refetch"}),

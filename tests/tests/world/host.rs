@@ -1,11 +1,12 @@
 //! A session with the driver around it: what a server does between its sockets and the engine, by value.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde_json::Value;
 use windlass_engine::{
-    ConnectionId, Input, JobReport, JobStatus, Output, Progress, Scratch, Session, SessionOptions, Time, token_hash,
+    ConnectionId, Fault, Input, JobReport, JobStatus, Output, Progress, Scratch, Session, SessionOptions, Ticket, Time,
+    token_hash,
 };
 use windlass_protocol::{
     ClientId, ClientMessage, Close, Dialect, Epoch, FrameNumber, Hello, JobId, Secret, SessionId, Token,
@@ -24,6 +25,8 @@ pub(crate) enum In {
     Lost(u64),
     Update(Change),
     Report(JobId, Report),
+    /// The end of an asynchronous action: its number, or that it has failed.
+    Settle(Ticket, Option<u32>),
     Timer,
     Drain,
     /// A planted bug: the judge hears of this, the engine does not.
@@ -46,6 +49,8 @@ pub(crate) enum Report {
 pub(crate) enum Out {
     Send(u64, bytes::Bytes),
     Close(u64, Close),
+    /// For another session, from that action.
+    Post(u32),
 }
 
 pub(crate) struct Host {
@@ -54,6 +59,10 @@ pub(crate) struct Host {
     pub(crate) running: Vec<JobId>,
     /// Jobs whose end was.
     pub(crate) over: Vec<JobId>,
+    /// Asynchronous actions that have not ended, each with the action that it answers.
+    pub(crate) deferred: Vec<(Ticket, u32)>,
+    /// All that were ever begun.
+    pub(crate) begun: Vec<u32>,
     /// The events of each client.
     pub(crate) owed: BTreeMap<ClientId, Vec<(usize, Emission)>>,
     /// How many of the state's emissions have been handed to the clients.
@@ -85,6 +94,8 @@ impl Host {
             session,
             running: Vec::new(),
             over: Vec::new(),
+            deferred: Vec::new(),
+            begun: Vec::new(),
             owed: BTreeMap::new(),
             emitted: 0,
             notes: Vec::new(),
@@ -143,10 +154,18 @@ impl Host {
                 }
                 Output::Start(start) => self.running.push(start.id),
                 Output::Fault(fault) => unshown |= fault.code == "state_unserialisable",
-                Output::Defer(_) | Output::Cancel(_) | Output::Post(()) => {}
+                Output::Defer(deferred) => {
+                    self.begun.push(deferred.task);
+                    self.deferred.push((deferred.ticket, deferred.task));
+                }
+                Output::Post(action) => outs.push(Out::Post(action)),
+                Output::Cancel(_) => {}
             }
         }
         self.check_turn(notes, ends, unshown)?;
+        // Who had to make room begins anew, and is owed nothing of before.
+        let known: BTreeSet<ClientId> = self.session.tokens().map(|(client, _)| client).collect();
+        self.owed.retain(|client, _| known.contains(client));
         self.owe()?;
         Ok(outs)
     }
@@ -172,6 +191,11 @@ impl Host {
             In::Lost(connection) => Input::Lost(ConnectionId(*connection)),
             In::Update(change) => Input::Update(change.clone()),
             In::Report(job, report) => Input::Report(*job, say(*job, *report)),
+            In::Settle(ticket, answer) => {
+                self.deferred.retain(|(known, _)| known != ticket);
+                let answer = answer.map(|action| Some(action.to_string()));
+                Input::Settle(*ticket, answer.ok_or_else(|| Fault::failed("own", "as asked")))
+            }
             In::Timer => Input::Timer,
             In::Drain => Input::Drain(Duration::from_millis(500)),
             In::Blind(_) => return,

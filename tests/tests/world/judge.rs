@@ -56,6 +56,8 @@ pub(crate) struct Heard {
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     pub(crate) tickets: Vec<Ticket>,
+    /// What was sent to other sessions, by the action that did.
+    pub(crate) posted: Vec<u32>,
 }
 
 impl Judge {
@@ -70,7 +72,13 @@ impl Judge {
             (Outcome::Refused(code), _) if code == "not_kept" => record.secret,
             // One that cannot be shown takes its whole turn back.
             (Outcome::Failed(code), _) if code == "state_unserialisable" => true,
-            (Outcome::Applied(value), Kind::Reply | Kind::Query) => value.as_u64() == Some(u64::from(ticket)),
+            (Outcome::Failed(code), Kind::Later) => code == "own",
+            (Outcome::Refused(code), Kind::Later) => code == "queue_full",
+            (Outcome::Refused(code), Kind::Seen) => code == "stale",
+            (Outcome::Refused(code), Kind::Stray) => code == "unknown_field",
+            (Outcome::Applied(value), Kind::Reply | Kind::Query | Kind::Later) => {
+                value.as_u64() == Some(u64::from(ticket))
+            }
             (Outcome::Failed(code), Kind::Fail) => code == "own",
             (Outcome::Failed(code), Kind::Panic) => code == "internal",
             (Outcome::Refused(code), Kind::Unknown) => code == "unknown_action",
@@ -83,6 +91,26 @@ impl Judge {
             return broken("NO-SILENCE", format!("action {ticket}, a {:?}, cannot end as {outcome:?}", record.kind));
         }
         record.outcome = Some(outcome);
+        Ok(())
+    }
+
+    /// EXACTLY-ONCE: what was begun, or sent to another session, was so once for each action that succeeded.
+    pub(crate) fn begun_once(&self, kind: Kind, happened: &[u32]) -> Held {
+        let mut counts = vec![0; self.tickets.len()];
+        happened.iter().for_each(|&ticket| counts[ticket as usize] += 1);
+        for (ticket, (record, count)) in self.tickets.iter().zip(counts).enumerate() {
+            let right = match &record.outcome {
+                Some(Outcome::Applied(_)) => count == u32::from(record.kind == kind),
+                Some(Outcome::Unknown) | None => count <= 1,
+                Some(Outcome::Failed(code)) if kind == Kind::Later && code == "own" => {
+                    count == u32::from(record.kind == kind)
+                }
+                Some(_) => count == 0,
+            };
+            if !right {
+                return broken("EXACTLY-ONCE", format!("action {ticket} has begun {count} times: {record:?}"));
+            }
+        }
         Ok(())
     }
 

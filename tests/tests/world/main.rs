@@ -14,6 +14,7 @@ mod link;
 mod page;
 mod plant;
 mod random;
+mod rest;
 mod world;
 
 use std::collections::BTreeMap;
@@ -87,6 +88,10 @@ fn every_planted_bug_is_caught_by_its_promise() {
         (Plant::EndTwice, "ONE-END"),
         (Plant::HideEnd, "CONVERGE"),
         (Plant::Revive, "ONE-END"),
+        (Plant::ForgetPending, "NO-SILENCE"),
+        (Plant::ClaimSeen, "SEEN"),
+        (Plant::HideForgotten, "PROTOCOL"),
+        (Plant::LoseLost, "HOOKS"),
     ];
     for (plant, promise) in plants {
         let mut by: BTreeMap<&str, usize> = BTreeMap::new();

@@ -29,9 +29,18 @@ pub(crate) struct Storage {
     pub(crate) heard: Heard,
     /// What the tab speaks.
     pub(crate) dialect: Dialect,
+    /// How many times its session has let it go: its numbers begin again each time.
+    life: u32,
+    /// Actions whose outcome is to come.
+    pending: BTreeSet<u64>,
 }
 
 impl Storage {
+    /// The client, in this life of its.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.client, self.life)
+    }
+
     pub(crate) fn new(client: String) -> Self {
         Self {
             dialect: Dialect::Compact,
@@ -44,6 +53,8 @@ impl Storage {
             outbox: VecDeque::new(),
             document: None,
             heard: Heard::default(),
+            life: 0,
+            pending: BTreeSet::new(),
         }
     }
 }
@@ -172,10 +183,17 @@ impl Page {
         let payload = match kind {
             Kind::Malformed => json!([ticket]),
             Kind::Cancel => json!(format!("{}.{}", self.storage.epoch, 1 + choice % 6)),
+            Kind::Set => json!({ "path": ["text"], "value": { "ticket": ticket, "choice": choice } }),
+            Kind::Stray => json!({ "path": ["log", { "id": 1 }], "value": ticket }),
+            Kind::Seen => json!({ "ticket": ticket, "choice": choice, "shown": self.document["left"] }),
             _ => json!({ "ticket": ticket, "choice": choice }),
         };
-        let text = json!(["a", seq, kind.name(), payload]).to_string();
-        judge.tickets.push(Ticket { client: self.storage.client.clone(), seq, kind, secret, outcome: None });
+        let mut message = json!(["a", seq, kind.name(), payload]);
+        if kind == Kind::Seen && !self.stale {
+            message.as_array_mut().expect("a list").push(json!([self.epoch, self.n]));
+        }
+        let text = message.to_string();
+        judge.tickets.push(Ticket { client: self.storage.name(), seq, kind, secret, outcome: None });
         self.storage.outbox.push_back(Entry { seq, ticket, text, secret, sent: false, shared: false });
         self.pump(out);
     }
@@ -275,7 +293,15 @@ impl Page {
             self.abandon(judge)?;
         } else if epoch < storage.epoch {
             return broken("RESUME", format!("epoch {epoch} after {}", storage.epoch));
+        } else if welcome["forgotten"] == true {
+            // [FRESH-2]
+            storage.seq = 0;
+            storage.life += 1;
+            storage.heard = Heard::default();
+            self.held.clear();
+            self.abandon(judge)?;
         }
+        self.settle_elsewhere(&welcome["pending"], judge)?;
         let storage = &mut self.storage;
         storage.session = Some(session);
         storage.epoch = epoch;
@@ -297,6 +323,22 @@ impl Page {
         (self.copied, self.welcomed, self.blocked) = (false, true, false);
         (self.unacked, self.acked_at) = (0, now);
         self.pump(out);
+        Ok(())
+    }
+
+    /// [PENDING-3] What is not listed has told its outcome to another page of this client.
+    fn settle_elsewhere(&mut self, listed: &Value, judge: &mut Judge) -> Held {
+        let listed: Vec<u64> = listed.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let Storage { outbox, pending, .. } = &mut self.storage;
+        let told = |entry: &Entry| pending.contains(&entry.seq) && !listed.contains(&entry.seq);
+        let (told, waits): (VecDeque<Entry>, VecDeque<Entry>) = std::mem::take(outbox).into_iter().partition(told);
+        *outbox = waits;
+        for entry in told {
+            pending.remove(&entry.seq);
+            if !entry.shared {
+                judge.settle(entry.ticket, Outcome::Unknown)?;
+            }
+        }
         Ok(())
     }
 
@@ -325,12 +367,22 @@ impl Page {
         }
         // A replayed frame has the ack of its day; the welcome's was newer.
         self.ack = self.ack.max(ack);
-        while self.storage.outbox.front().is_some_and(|entry| entry.seq <= ack) {
-            let entry = self.storage.outbox.pop_front().expect("there is a front");
+        let (over, waits): (VecDeque<Entry>, VecDeque<Entry>) =
+            std::mem::take(&mut self.storage.outbox).into_iter().partition(|entry| entry.seq <= ack);
+        self.storage.outbox = waits;
+        let mut pending = VecDeque::new();
+        for entry in over {
+            let said = outcomes.iter().rev().find(|outcome| outcome[0].as_u64() == Some(entry.seq));
+            // [PENDING-2]
+            if said.map_or(self.storage.pending.contains(&entry.seq), |said| said[1] == "pending") {
+                self.storage.pending.insert(entry.seq);
+                pending.push_back(entry);
+                continue;
+            }
+            self.storage.pending.remove(&entry.seq);
             if entry.shared {
                 continue;
             }
-            let said = outcomes.iter().rev().find(|outcome| outcome[0].as_u64() == Some(entry.seq));
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let outcome = match said {
                 None => Outcome::Applied(Value::Null),
@@ -342,6 +394,8 @@ impl Page {
             };
             judge.settle(entry.ticket, outcome)?;
         }
+        pending.append(&mut self.storage.outbox);
+        self.storage.outbox = pending;
         Ok(())
     }
 
@@ -387,6 +441,7 @@ impl Page {
 
     /// What nobody will answer any more.
     pub(crate) fn abandon(&mut self, judge: &mut Judge) -> Held {
+        self.storage.pending.clear();
         for entry in std::mem::take(&mut self.storage.outbox) {
             if !entry.shared {
                 judge.settle(entry.ticket, if entry.sent { Outcome::Unknown } else { Outcome::Gone })?;

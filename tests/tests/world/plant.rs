@@ -48,6 +48,14 @@ pub(crate) enum Plant {
     HideEnd,
     /// A job is shown to run, whether it has ended or not.
     Revive,
+    /// That an outcome is to come is not told.
+    ForgetPending,
+    /// An action says that its page has seen more than it has.
+    ClaimSeen,
+    /// A client is not told that its session has let it go.
+    HideForgotten,
+    /// The session is not told that a socket is gone.
+    LoseLost,
 }
 
 /// What is planted in a world: nothing, or one bug that strikes now and then.
@@ -83,11 +91,17 @@ impl Planted {
                 .map(|(seq, ..)| In::Text(*link, json!(["a", seq, "query", { "ticket": 0, "choice": 0 }]).to_string())),
             (Plant::ForgeRoom, In::Hello(..) | In::Text(..) | In::Ready(_) | In::Update(_)) => Some(In::ForgeRoom),
             (Plant::LoseUpdate, In::Update(Change::Note(..))) => Some(In::Blind(Box::new(inputs[at].clone()))),
+            (Plant::ClaimSeen, In::Text(link, text)) => claimed(text).map(|text| In::Text(*link, text)),
+            (Plant::LoseLost, In::Lost(_)) => Some(In::Blind(Box::new(inputs[at].clone()))),
             (Plant::EndTwice, In::Report(job, _)) => Some(In::Update(Change::End(*job))),
             _ => None,
         };
         match planted {
-            Some(planted) if matches!(plant, Plant::DoOther | Plant::LoseUpdate) => inputs[at] = planted,
+            Some(planted)
+                if matches!(plant, Plant::DoOther | Plant::LoseUpdate | Plant::ClaimSeen | Plant::LoseLost) =>
+            {
+                inputs[at] = planted
+            }
             Some(planted) => inputs.insert(at + 1, planted),
             None => {}
         }
@@ -96,6 +110,9 @@ impl Planted {
     /// Strikes what a session has sent.
     pub(crate) fn frames(&self, frames: &mut Vec<(u64, Bytes)>, random: &mut Random) {
         let Some(plant) = self.plant.filter(|_| !frames.is_empty()) else { return };
+        if plant == Plant::HideForgotten {
+            return frames.iter_mut().for_each(|(_, frame)| hide_forgotten(frame));
+        }
         if !random.one_in(STRIKES) {
             return;
         }
@@ -151,6 +168,7 @@ fn extras(plant: Plant, extras: Option<&mut Value>) {
             outcomes.iter_mut().for_each(|outcome| *outcome = json!([outcome[0], "applied", null]));
         }
         (Plant::LoseOutcome, Some(outcomes)) => drop(outcomes.pop()),
+        (Plant::ForgetPending, Some(outcomes)) => outcomes.retain(|outcome| outcome[1] != "pending"),
         _ => {}
     }
     let Some(events) = extras.get_mut("e").and_then(Value::as_array_mut) else { return };
@@ -169,6 +187,21 @@ fn extras(plant: Plant, extras: Option<&mut Value>) {
         }
         _ => {}
     }
+}
+
+fn hide_forgotten(frame: &mut Bytes) {
+    let Ok(mut message) = serde_json::from_slice::<Vec<Value>>(frame) else { return };
+    if message[0] == "w" && message[1].as_object_mut().is_some_and(|welcome| welcome.remove("forgotten").is_some()) {
+        *frame = bytes(&message);
+    }
+}
+
+/// The same action from a page that says to have seen a frame of whatever number the session will believe.
+fn claimed(text: &str) -> Option<String> {
+    let Ok(Value::Array(mut items)) = serde_json::from_str(text) else { return None };
+    let seen = items.get_mut(4)?;
+    *seen = json!([seen[0], seen[1].as_u64()? + 1]);
+    Some(Value::from(items).to_string())
 }
 
 fn bytes(message: &[Value]) -> Bytes {

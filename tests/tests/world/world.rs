@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
 use windlass_engine::{JobStatus, Scratch, Time};
-use windlass_protocol::{ClientId, ClientMessage, Close, CloseCode, SessionId};
+use windlass_protocol::{ClientId, ClientMessage, Close, CloseCode};
 
 use crate::app::{Change, Kind};
 use crate::dialect;
@@ -19,38 +18,44 @@ use crate::plant::Planted;
 use crate::random::Random;
 
 pub(crate) struct World {
-    random: Random,
-    faults: Faults,
-    now: Time,
-    hosts: Vec<Host>,
-    links: BTreeMap<u64, Link>,
-    pages: Vec<Page>,
-    judge: Judge,
+    pub(crate) random: Random,
+    pub(crate) faults: Faults,
+    pub(crate) now: Time,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) links: BTreeMap<u64, Link>,
+    pub(crate) pages: Vec<Page>,
+    pub(crate) judge: Judge,
+    /// Sent to other sessions, not delivered.
+    pub(crate) posts: Vec<u32>,
     /// Which pages have spoken for a client, the last one last: what the lock of a browser knows.
-    claims: BTreeMap<String, Vec<usize>>,
-    scratch: Scratch,
-    draining: bool,
-    made: u64,
-    planted: Planted,
-    seed: u64,
-    trace: bool,
+    pub(crate) claims: BTreeMap<String, Vec<usize>>,
+    pub(crate) scratch: Scratch,
+    pub(crate) draining: bool,
+    pub(crate) made: u64,
+    pub(crate) planted: Planted,
+    pub(crate) seed: u64,
+    pub(crate) trace: bool,
 }
 
 /// What goes wrong in this world: each fault is there or not, and so are their meetings.
-struct Faults {
-    cuts: bool,
-    half_open: bool,
-    stalls: bool,
-    reloads: bool,
-    duplicates: bool,
-    mutes: bool,
-    refusals: bool,
-    poison: bool,
-    blobs: bool,
-    floods: bool,
-    restart: bool,
+pub(crate) struct Faults {
+    pub(crate) cuts: bool,
+    pub(crate) half_open: bool,
+    pub(crate) stalls: bool,
+    pub(crate) reloads: bool,
+    pub(crate) duplicates: bool,
+    pub(crate) mutes: bool,
+    pub(crate) refusals: bool,
+    pub(crate) poison: bool,
+    pub(crate) blobs: bool,
+    pub(crate) floods: bool,
+    pub(crate) restart: bool,
     /// Clients without a token join one session.
-    shared: bool,
+    pub(crate) shared: bool,
+    /// More clients on one session than it keeps.
+    pub(crate) crowd: bool,
+    /// Hours pass, after which tokens are replaced.
+    pub(crate) hours: bool,
 }
 
 impl World {
@@ -70,6 +75,13 @@ impl World {
             floods: some(6),
             restart: some(4),
             shared: some(2),
+            crowd: some(12),
+            hours: some(4),
+        };
+        let faults = match faults.crowd {
+            // A copy of a page whose client is let go could not be told from the page.
+            true => Faults { shared: true, duplicates: false, restart: false, ..faults },
+            false => faults,
         };
         Self {
             random,
@@ -79,6 +91,7 @@ impl World {
             links: BTreeMap::new(),
             pages: Vec::new(),
             judge: Judge::default(),
+            posts: Vec::new(),
             claims: BTreeMap::new(),
             scratch: Scratch::default(),
             draining: false,
@@ -91,7 +104,8 @@ impl World {
 
     /// Lives, heals and judges.
     pub(crate) fn run(&mut self) -> Held {
-        for _ in 0..1 + self.random.below(3) {
+        let pages = if self.faults.crowd { CROWD } else { 1 + self.random.below(3) };
+        for _ in 0..pages {
             let mut storage = Storage::new(self.fresh_client());
             if self.planted.is_none() {
                 storage.dialect = dialect::of(self.seed, self.pages.len());
@@ -120,13 +134,15 @@ impl World {
             46..=49 => self.connect(false),
             50..=53 => {
                 let millis = match self.random.below(12) {
+                    0 if self.faults.hours => 3_700_000,
                     0 => 16_000,
                     1..=3 => 1_050,
                     _ => self.random.below(60),
                 };
                 self.pass(Duration::from_millis(millis))
             }
-            54..=56 => self.outside(),
+            54 | 55 => self.outside(),
+            56 => self.settle(),
             57 | 58 => self.jobs(),
             // Nothing else may happen for a while, and the sockets move.
             59 => self.pass(Duration::from_millis(1)),
@@ -136,12 +152,12 @@ impl World {
 
     // What pages do.
 
-    fn fresh_client(&mut self) -> String {
+    pub(crate) fn fresh_client(&mut self) -> String {
         self.made += 1;
         format!("{:024x}", self.made)
     }
 
-    fn fresh_instance(&mut self) -> String {
+    pub(crate) fn fresh_instance(&mut self) -> String {
         self.made += 1;
         format!("{:x}", self.made)
     }
@@ -158,7 +174,7 @@ impl World {
         }
         let count = if self.random.one_in(40) { 40 } else { 1 + self.random.below(2) };
         for _ in 0..count {
-            let kind = match self.random.below(24) {
+            let kind = match self.random.below(34) {
                 0 => Kind::Fail,
                 1 => Kind::Panic,
                 2 if self.faults.poison => Kind::Poison,
@@ -172,6 +188,13 @@ impl World {
                 9 | 10 => Kind::Start,
                 11..=13 => Kind::Emit,
                 14..=16 => Kind::Reply,
+                24..=26 => Kind::Later,
+                27 => Kind::Set,
+                28 => Kind::Stray,
+                29 | 30 => Kind::Seen,
+                31 => Kind::Hold,
+                32 => Kind::Release,
+                33 => Kind::Post,
                 _ => Kind::Edit,
             };
             let (secret, choice) = (self.random.one_in(8), self.random.next() >> 12);
@@ -191,7 +214,7 @@ impl World {
     }
 
     /// Opens a connection for a page that waits for one; `now` says that no backoff counts.
-    fn connect(&mut self, now: bool) -> Held {
+    pub(crate) fn connect(&mut self, now: bool) -> Held {
         for at in 0..self.pages.len() {
             let Phase::Waiting(until) = self.pages[at].phase else { continue };
             if !now && (until > self.now || self.random.one_in(3)) {
@@ -228,7 +251,7 @@ impl World {
         Ok(())
     }
 
-    fn client_reads_one(&mut self, id: u64) -> Held {
+    pub(crate) fn client_reads_one(&mut self, id: u64) -> Held {
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         if !link.client_open {
             return Ok(());
@@ -279,7 +302,7 @@ impl World {
     }
 
     /// A page lets go of its connection.
-    fn leave(&mut self, page: usize, told: bool, wait: Duration) {
+    pub(crate) fn leave(&mut self, page: usize, told: bool, wait: Duration) {
         if let Some(id) = self.pages[page].link
             && let Some(link) = self.links.get_mut(&id)
         {
@@ -289,7 +312,7 @@ impl World {
         self.sweep();
     }
 
-    fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self) {
         self.links.retain(|_, link| !link.is_over());
     }
 
@@ -311,7 +334,7 @@ impl World {
     }
 
     /// Finds a session for each connection that has said hello.
-    fn greet(&mut self) -> Held {
+    pub(crate) fn greet(&mut self) -> Held {
         let new: Vec<u64> =
             self.links.values().filter(|link| link.host.is_none() && !link.stalled).map(|link| link.id).collect();
         for id in new {
@@ -342,7 +365,8 @@ impl World {
     }
 
     fn fresh_host(&mut self, client: ClientId) -> usize {
-        let open = |host: &Host| !host.gone && !host.owed.contains_key(&client) && host.owed.len() < CLIENTS_MAX;
+        let room = if self.faults.crowd { usize::MAX } else { CLIENTS_MAX };
+        let open = |host: &Host| !host.gone && !host.owed.contains_key(&client) && host.owed.len() < room;
         if self.faults.shared
             && let Some(at) = self.hosts.iter().position(open)
         {
@@ -353,7 +377,7 @@ impl World {
     }
 
     /// One turn of a session: what came from its sockets, all of it or some, and `first`.
-    fn turn(&mut self, host: usize, first: Vec<In>, all: bool) -> Held {
+    pub(crate) fn turn(&mut self, host: usize, first: Vec<In>, all: bool) -> Held {
         let mut inputs = first;
         for link in self.links.values_mut().filter(|link| link.host == Some(host)) {
             if link.is_flushed() {
@@ -407,6 +431,7 @@ impl World {
                     frames.push((to, frame));
                 }
                 Out::Close(to, close) => closes.push((to, close)),
+                Out::Post(action) => self.posts.push(action),
             }
         }
         self.planted.frames(&mut frames, &mut self.random);
@@ -425,6 +450,16 @@ impl World {
             }
         }
         self.sweep();
+        self.deliver(host)
+    }
+
+    /// What a session has sent to others reaches one of them, which may be itself.
+    fn deliver(&mut self, from: usize) -> Held {
+        while let Some(action) = self.posts.pop() {
+            self.judge.posted.push(action);
+            let to = self.some_host().unwrap_or(from);
+            self.turn(to, vec![In::Update(Change::Note(POSTED + action, u64::from(action)))], false)?;
+        }
         Ok(())
     }
 
@@ -440,7 +475,7 @@ impl World {
     }
 
     /// Time passes, deadline by deadline.
-    fn pass(&mut self, duration: Duration) -> Held {
+    pub(crate) fn pass(&mut self, duration: Duration) -> Held {
         let end = self.now + duration;
         loop {
             let due = |host: &Host| if host.gone { None } else { host.session.deadline() };
@@ -473,6 +508,23 @@ impl World {
             _ => Change::Note(u32::try_from(self.made).expect("few"), choice),
         };
         self.turn(host, vec![In::Update(change)], false)
+    }
+
+    /// An asynchronous action ends, not in the order in which they began.
+    fn settle(&mut self) -> Held {
+        let Some(host) = self.some_host() else { return Ok(()) };
+        let deferred = &self.hosts[host].deferred;
+        if deferred.is_empty() {
+            return Ok(());
+        }
+        let (ticket, action) = *self.random.pick(deferred);
+        let answer = (!self.random.one_in(4)).then_some(action);
+        let mut inputs = vec![In::Settle(ticket, answer)];
+        if self.random.one_in(4) {
+            // What has ended has ended.
+            inputs.push(In::Settle(ticket, Some(action)));
+        }
+        self.turn(host, inputs, false)
     }
 
     fn jobs(&mut self) -> Held {
@@ -595,111 +647,7 @@ impl World {
         Ok(())
     }
 
-    // The end.
-
-    fn quiet(&mut self) -> Held {
-        self.note(|| "everything heals".to_owned());
-        self.draining = false;
-        for page in &mut self.pages {
-            (page.mute, page.refuse_next) = (false, false);
-        }
-        for link in self.links.values_mut() {
-            link.stalled = false;
-            link.up_ends |= !link.client_open;
-        }
-        for _ in 0..ROUNDS_MAX {
-            self.connect(true)?;
-            self.greet()?;
-            for host in 0..self.hosts.len() {
-                if self.hosts[host].gone {
-                    continue;
-                }
-                let running = self.hosts[host].running.clone();
-                let ends = running.into_iter().map(|job| In::Report(job, Report::Ended(JobStatus::Done)));
-                self.turn(host, ends.collect(), true)?;
-                if self.faults.poison {
-                    self.turn(host, vec![In::Update(Change::Heal)], true)?;
-                }
-            }
-            let links: Vec<u64> = self.links.keys().copied().collect();
-            for id in links {
-                while self.links.get(&id).is_some_and(|link| link.client_open && !link.down.is_empty()) {
-                    self.client_reads_one(id)?;
-                }
-            }
-            self.pass(Duration::from_millis(1_050))?;
-            if self.is_quiet() {
-                return self.judge();
-            }
-        }
-        let pages: Vec<_> = self.pages.iter().map(|page| (page.phase, page.storage.outbox.len(), page.stale)).collect();
-        broken("RESUME", format!("the world does not come to rest: {pages:?}"))
-    }
-
-    fn is_quiet(&self) -> bool {
-        let rests = |page: &Page| match page.phase {
-            Phase::Live => page.storage.outbox.is_empty() && !page.stale,
-            phase => phase == Phase::Stopped,
-        };
-        let idle = |link: &Link| link.up.is_empty() && link.down.is_empty() && !link.up_ends;
-        let told = |host: &Host| host.gone || (!host.session.has_news() && host.running.is_empty());
-        self.pages.iter().all(rests) && self.links.values().all(idle) && self.hosts.iter().all(told)
-    }
-
-    fn judge(&mut self) -> Held {
-        self.judge.exactly_once(self.hosts.iter().map(|host| host.session.state().log.as_slice()))?;
-        let hosts: BTreeMap<SessionId, usize> =
-            self.hosts.iter().enumerate().map(|(at, host)| (host.session.id(), at)).collect();
-        let live: Vec<usize> = (0..self.pages.len()).filter(|&at| self.pages[at].phase == Phase::Live).collect();
-        for at in live {
-            let page = &self.pages[at];
-            let session: SessionId = page.storage.session.as_ref().expect("it was welcomed").parse().expect("an id");
-            let host = hosts[&session];
-            let client: ClientId = page.storage.client.parse().expect("an id");
-            if let Err(broken) = judge::events(&page.storage.heard, &self.hosts[host].owed[&client]) {
-                return judge::broken(broken.promise, format!("page {at}: {}", broken.story));
-            }
-            let fresh = self.fresh_document(host)?;
-            if fresh != self.pages[at].document {
-                let story = format!("page {at} shows {}\ninstead of {fresh}", self.pages[at].document);
-                return broken("CONVERGE", story);
-            }
-            let mut view = fresh;
-            view.as_object_mut().expect("a document is an object").remove("$jobs");
-            if view != self.hosts[host].view() {
-                return broken("CONVERGE", format!("a new client is shown {view}"));
-            }
-        }
-        for record in &self.judge.tickets {
-            let alive = |page: &Page| page.phase == Phase::Live && page.storage.client == record.client;
-            let shared = self.pages.iter().any(|page| page.storage.heard.torn) || self.faults.duplicates;
-            if record.outcome.is_none() && !shared && self.pages.iter().any(alive) {
-                return broken("NO-SILENCE", format!("nobody answers {record:?}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// What a client that has never been here is shown.
-    fn fresh_document(&mut self, host: usize) -> Held<Value> {
-        let mut probe = Page::load(Storage::new(self.fresh_client()), self.fresh_instance());
-        let text = probe.hello();
-        let Ok(ClientMessage::Hello(hello)) = ClientMessage::decode(&text) else { unreachable!("a hello") };
-        let connection = u64::MAX - self.made;
-        probe.phase = Phase::Greeting;
-        let outs = self.hosts[host].turn(vec![In::Hello(connection, hello)], &mut self.scratch, self.now)?;
-        for out in outs {
-            if let Out::Send(to, frame) = out
-                && to == connection
-            {
-                probe.receive(&frame, self.now, &mut self.judge, &mut Vec::new())?;
-            }
-        }
-        self.hosts[host].turn(vec![In::Lost(connection)], &mut self.scratch, self.now)?;
-        Ok(probe.document)
-    }
-
-    fn note(&self, what: impl FnOnce() -> String) {
+    pub(crate) fn note(&self, what: impl FnOnce() -> String) {
         if self.trace {
             println!("{:?} {}", self.now.elapsed(), what());
         }
@@ -723,9 +671,12 @@ fn shortened(frame: &[u8]) -> String {
 
 const STEPS_MIN: u64 = 60;
 const STEPS_MORE: u64 = 120;
+/// More than a session keeps.
+const CROWD: u64 = 19;
+/// The numbers of updates that another session has sent begin here.
+const POSTED: u32 = 1_000_000;
 const PAGES_MAX: usize = 6;
 /// Below the engine's own bound, so that nobody is evicted and the probe finds room.
 const CLIENTS_MAX: usize = 12;
 /// As the driver takes them.
 const INPUTS_MAX: usize = 64;
-const ROUNDS_MAX: u32 = 100;
