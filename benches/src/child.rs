@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::{Result, broadcast, cell, counter, idle, machine, slow};
+use crate::{Result, broadcast, cell, counter, idle, jobs, machine, slow};
 
 /// A server that accepts on loopback; ended when dropped.
 pub(crate) struct Server {
@@ -78,6 +78,8 @@ pub(crate) fn serve(role: &str, core: &str) -> Result<()> {
             "broadcast-bare" => broadcast::serve_bare().await,
             "idle" => idle::serve().await,
             "slow" => slow::serve().await,
+            "jobs-windlass" => jobs::serve().await,
+            "jobs-bare" => jobs::serve_bare().await,
             _ => Err(format!("no server has the role {role}").into()),
         }
     })

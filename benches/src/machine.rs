@@ -54,6 +54,15 @@ pub(crate) fn thread_cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// Nanoseconds of the clock that never goes back, which is the same in every process.
+pub(crate) fn monotonic_nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the time is ours to write.
+    let code = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    assert_eq!(code, 0, "every Linux has this clock");
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// Bytes of a process's memory that are resident.
 pub(crate) fn resident(process: u32) -> io::Result<u64> {
     let pages = std::fs::read_to_string(format!("/proc/{process}/statm"))?;

@@ -12,6 +12,7 @@ mod cell;
 mod child;
 mod counter;
 mod idle;
+mod jobs;
 mod machine;
 mod pairs;
 mod peer;
@@ -33,10 +34,11 @@ fn main() -> ExitCode {
         ["idle"] => idle::run(),
         ["broadcast-own"] => broadcast::run(),
         ["slow"] => slow::run(),
+        ["jobs"] => jobs::run(),
         // What `child::Server` starts: not for people.
         ["serve", role, core] => child::serve(role, core).map(|()| Report::default()),
         _ => {
-            eprintln!("benches: counter, cell, sync, idle, broadcast-own, slow");
+            eprintln!("benches: counter, cell, sync, idle, broadcast-own, slow, jobs");
             return ExitCode::from(2);
         }
     };
