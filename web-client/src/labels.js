@@ -24,6 +24,7 @@ export const labels = {
   fresh: {
     session_gone: "The server restarted: this page started afresh.",
     in_use: "Another tab holds this session: this page started its own.",
+    forgotten: "Too many pages were open: this one was let go and started anew.",
   },
   rejected: (/** @type {number} */ count) =>
     count === 1 ? "One change was not carried over." : `${count} changes were not carried over.`,
