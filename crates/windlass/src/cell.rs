@@ -277,25 +277,22 @@ impl<S: State> Cell<S> {
 
     fn turns(self: &Arc<Self>, worker: Option<ConnectionId>, first: impl FnOnce(&mut Core<S>, Time)) {
         let mut first = Some(first);
-        for _ in 0..TURNS_MAX {
+        let through = self.role.work(TURNS_MAX, || {
             let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 let mut core = lock(&self.core);
                 core.worker = worker;
                 self.turn(&mut core, first.take())
             }));
-            let more = turn.unwrap_or_else(|_| {
+            turn.unwrap_or_else(|_| {
                 // Not in user code: those panics end in the engine. What is left of the session is not to be trusted.
                 tracing::error!(session = %self.id, "a turn panicked, the session ends");
                 self.fail();
                 false
-            });
-            if !more && self.role.rest() {
-                return;
-            }
+            })
+        });
+        if !through {
+            self.hub.spawn_driver(Arc::clone(self));
         }
-        // Others want this thread as well.
-        self.role.hand_over();
-        self.hub.spawn_driver(Arc::clone(self));
     }
 
     /// One turn. True when the inbox holds more.
@@ -477,7 +474,9 @@ impl<S: State> Cell<S> {
             self.expire(&mut core, now);
         }
         drop(core);
-        if !self.role.rest() {
+        // A driver that was called finds nobody calling once this has had the role, so that what it was called for is
+        // handed on.
+        if !lock(&self.inbox).is_empty() || !self.role.rest() {
             // Somebody came meanwhile. A session that is gone turns them away, so that they begin afresh.
             self.role.hand_over();
             self.hub.spawn_driver(Arc::clone(self));

@@ -65,6 +65,7 @@ mod server;
 mod services;
 mod session_jobs;
 mod status;
+mod sync;
 pub mod test;
 mod upgrade;
 

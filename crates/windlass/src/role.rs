@@ -1,6 +1,8 @@
 //! Who works for a session: the one driver role, passed on without a lock.
+//!
+//! Every order in which its steps can meet is tried in `tests/models`.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{AtomicU8, Ordering};
 
 /// The driver role of one session: at most one task holds it, and work that comes meanwhile is not forgotten.
 ///
@@ -47,12 +49,26 @@ impl Role {
         }
     }
 
+    /// Runs turns as the holder, each of which says whether it has left something. True when there was nothing more to do;
+    /// false when others want the thread as well after so many turns: then the caller calls a driver.
+    pub(crate) fn work(&self, turns_max: usize, mut turn: impl FnMut() -> bool) -> bool {
+        for _ in 0..turns_max {
+            let more = turn();
+            if !more && self.rest() {
+                return true;
+            }
+        }
+        self.hand_over();
+        false
+    }
+
     /// The holder is through. False when more has come meanwhile: then it still holds the role.
     pub(crate) fn rest(&self) -> bool {
         match self.0.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
             Err(_) => {
-                self.0.store(RUNNING, Ordering::Release);
+                // A swap and no store: whoever says `again` in between is ordered before it.
+                self.0.swap(RUNNING, Ordering::AcqRel);
                 false
             }
         }
@@ -60,7 +76,7 @@ impl Role {
 
     /// The holder stops with work left: the caller calls a driver.
     pub(crate) fn hand_over(&self) {
-        self.0.store(QUEUED, Ordering::Release);
+        self.0.swap(QUEUED, Ordering::AcqRel);
     }
 
     /// Whether a driver was called and has not come.
@@ -96,7 +112,7 @@ mod tests {
 
     #[test]
     fn threads_that_take_turns_lose_no_work() {
-        use std::sync::atomic::AtomicU64;
+        use std::sync::atomic::{AtomicU64, Ordering};
         let (role, inbox, done, inside) = (Role::default(), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
             for _ in 0..4 {
