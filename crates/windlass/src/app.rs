@@ -59,6 +59,7 @@ pub struct App<S: State, V = Whole> {
     routers: Vec<Router>,
     options: HubOptions,
     allowed_hosts: Vec<String>,
+    handshakes_max: usize,
     pools: Vec<PoolOptions>,
     callbacks: HashMap<&'static str, TypeId>,
     drain: Duration,
@@ -91,6 +92,7 @@ impl<S: State> App<S, Whole> {
                 stage: None,
             },
             allowed_hosts: Vec::new(),
+            handshakes_max: 1024,
             pools: vec![PoolOptions { name: DEFAULT_POOL.to_owned(), ..PoolOptions::default() }],
             callbacks: HashMap::new(),
             drain: Duration::from_secs(6),
@@ -114,6 +116,7 @@ impl<S: State> App<S, Whole> {
             routers: self.routers,
             options: self.options,
             allowed_hosts: self.allowed_hosts,
+            handshakes_max: self.handshakes_max,
             pools: self.pools,
             callbacks: self.callbacks,
             drain: self.drain,
@@ -400,6 +403,15 @@ impl<S: State, V: View<S>> App<S, V> {
         self
     }
 
+    /// How many connections may be open whose first request has not come whole, 1,024 by default and at least 1.
+    ///
+    /// Further ones wait with the operating system until one of those is through, which takes 10 seconds at most: then
+    /// it is cut. Sockets that are open are not counted.
+    pub fn handshakes_max(mut self, connections: usize) -> Self {
+        self.handshakes_max = connections.max(1);
+        self
+    }
+
     /// How many sessions there may be, 100,000 by default; then a new page hears `busy`.
     pub fn sessions_max(mut self, sessions: usize) -> Self {
         self.options.sessions_max = sessions;
@@ -499,9 +511,10 @@ impl<S: State, V: View<S>> App<S, V> {
     /// As [`App::build`]; an address that cannot be listened on.
     pub async fn bind(mut self, addr: impl ToSocketAddrs + std::fmt::Display) -> Result<Server<S>> {
         let (hosts, drain) = (std::mem::take(&mut self.allowed_hosts), self.drain);
+        let handshakes_max = self.handshakes_max;
         let live = self.build()?;
         let router = live.router();
-        Server::bind(addr, live, router, hosts, drain).await
+        Server::bind(addr, live, router, hosts, (drain, handshakes_max)).await
     }
 
     /// Listens, prints `listening on http://…`, and serves until SIGTERM or SIGINT.

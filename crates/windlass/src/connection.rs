@@ -26,6 +26,7 @@ use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect};
 use crate::cell::Cell;
 use crate::guest::Guest;
 use crate::hub::{BUSY_RETRY, Hub};
+use crate::metered::Metered;
 use crate::outlet::Outlet;
 use crate::program::State;
 use crate::rate::Rate;
@@ -41,11 +42,13 @@ pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded
             let Parts { io, read_buf, .. } = parts;
             let read = read_buf.to_vec();
             drop(read_buf);
-            let socket = WebSocketStream::from_partially_read(io.into_inner(), read, Role::Server, config).await;
+            let stream = Metered::new(io.into_inner());
+            let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
             live(hub, dialect, socket, guest).await;
         }
         Err(upgraded) => {
-            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, config).await;
+            let stream = Metered::new(TokioIo::new(upgraded));
+            let socket = WebSocketStream::from_raw_socket(stream, Role::Server, config).await;
             live(hub, dialect, socket, guest).await;
         }
     }
@@ -54,7 +57,7 @@ pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded
 async fn live<S: State, IO: AsyncRead + AsyncWrite + Unpin>(
     hub: Arc<Hub<S>>,
     dialect: Dialect,
-    socket: WebSocketStream<IO>,
+    socket: WebSocketStream<Metered<IO>>,
     guest: Option<Guest>,
 ) {
     let closing = hub.closing.clone();
@@ -89,7 +92,7 @@ pub(crate) fn config(message_bytes_max: usize) -> WebSocketConfig {
 
 struct Connection<S: State, IO> {
     hub: Arc<Hub<S>>,
-    socket: WebSocketStream<IO>,
+    socket: WebSocketStream<Metered<IO>>,
     outlet: Arc<Outlet>,
     cell: Option<Arc<Cell<S>>>,
     guest: Guest,
@@ -109,6 +112,12 @@ struct Connection<S: State, IO> {
     rate: Rate,
     /// When reading goes on, after more came than may.
     reads_at: Option<Instant>,
+    /// When the engine's timer is brought again, which somebody else is about to run.
+    asks_again_at: Option<Instant>,
+    /// When a message began that is not whole yet.
+    begun: Option<Instant>,
+    /// How many of the bytes that were read belong to whole messages, as far as is known.
+    accounted: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,7 +151,7 @@ enum Step {
 }
 
 impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
-    fn new(hub: Arc<Hub<S>>, dialect: Dialect, socket: WebSocketStream<IO>) -> Self {
+    fn new(hub: Arc<Hub<S>>, dialect: Dialect, socket: WebSocketStream<Metered<IO>>) -> Self {
         let outlet = Arc::new(Outlet::new(hub.connection_id(), dialect));
         let now = Instant::now();
         let due = now + HELLO_MAX;
@@ -163,6 +172,9 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             unanswered: 0,
             rate,
             reads_at: None,
+            asks_again_at: None,
+            begun: None,
+            accounted: 0,
         }
     }
 
@@ -243,6 +255,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 return Step::Over;
             }
             self.phase = Phase::Closing;
+            self.begun = None;
             self.unflushed = true;
             self.end();
             self.due = Instant::now() + CLOSE_MAX;
@@ -285,9 +298,23 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 break;
             }
             match Pin::new(&mut self.socket).poll_next(task) {
-                Poll::Pending => break,
+                Poll::Pending => {
+                    let read = self.socket.get_ref().read;
+                    if read > self.accounted {
+                        self.begun.get_or_insert(now);
+                    } else {
+                        (self.accounted, self.begun) = (read, None);
+                    }
+                    break;
+                }
                 Poll::Ready(Some(Ok(message))) => {
                     heard = true;
+                    if matches!(message, Message::Ping(_) | Message::Pong(_)) {
+                        // It may come between the parts of a message, and makes that no quicker.
+                        self.accounted += CONTROL_HEADER + message.len() as u64;
+                    } else {
+                        (self.accounted, self.begun) = (self.socket.get_ref().read, None);
+                    }
                     self.rate.take(message.len(), now);
                     match message {
                         Message::Text(text) if self.phase == Phase::Open => self.texts.push(text),
@@ -356,7 +383,9 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
     fn timers(&mut self, task: &mut Context<'_>) -> Step {
         loop {
             let engine = self.cell.as_ref().and_then(|cell| cell.deadline()).map(|at| self.hub.instant(at));
-            let next = engine.into_iter().chain(self.reads_at).fold(self.due, Instant::min);
+            let asked = engine.map(|at| self.asks_again_at.map_or(at, |again| again.max(at)));
+            let stalled = self.begun.map(|begun| begun + MESSAGE_TIME_MAX);
+            let next = asked.into_iter().chain(self.reads_at).chain(stalled).fold(self.due, Instant::min);
             if self.sleep.deadline() != next {
                 self.sleep.as_mut().reset(next);
             }
@@ -369,15 +398,18 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 task.waker().wake_by_ref();
                 continue;
             }
-            if let (Some(at), Some(cell)) = (engine, &self.cell)
+            if stalled.is_some_and(|at| at <= now) {
+                self.begun = None;
+                self.outlet.close(CloseCode::BadMessage.into());
+                return self.write(task);
+            }
+            if let (Some(at), Some(cell)) = (asked, &self.cell)
                 && at <= now
             {
                 cell.timer(self.outlet.id);
-                if cell.deadline().map(|at| self.hub.instant(at)) == engine {
-                    // Another task is about to run it; this one asks again a little later.
-                    self.due = self.due.min(now + TIMER_AGAIN);
-                    return Step::Waits;
-                }
+                let is_same = cell.deadline().map(|at| self.hub.instant(at)) == engine;
+                // Another task is about to run it; this one asks again a little later.
+                self.asks_again_at = is_same.then(|| now + TIMER_AGAIN);
                 continue;
             }
             if self.due > now {
@@ -432,6 +464,10 @@ const FRAGMENT: usize = 4096;
 /// Fragments are flushed one by one, and a ping and a close fit beside one.
 const WRITE_BUFFER_MAX: usize = 64 * 1024;
 const HELLO_MAX: Duration = Duration::from_secs(10);
+/// Of a ping and a pong from a client: two bytes and the mask.
+const CONTROL_HEADER: u64 = 6;
+/// From its first byte to its last: the largest message needs 6.5 KB a second.
+const MESSAGE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Below the 30 s after which the strictest common proxies forget a quiet connection.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const MISSES_MAX: u8 = 2;

@@ -52,6 +52,7 @@ mod inbox;
 mod job_options;
 mod job_work;
 mod live;
+mod metered;
 mod named;
 mod outcome;
 mod outlet;

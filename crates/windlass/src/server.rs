@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,16 +13,18 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::HOST;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::live::Live;
 use crate::program::State;
 use crate::upgrade::split_port;
-use crate::{Error, Result};
+use crate::{Error, Result, lock};
 
 /// An app with its listener, about to accept. Made by [`App::bind`](crate::App::bind).
 pub struct Server<S: State> {
@@ -31,6 +33,7 @@ pub struct Server<S: State> {
     live: Live<S>,
     router: Router,
     drain: Duration,
+    handshakes_max: usize,
 }
 
 impl<S: State> Server<S> {
@@ -39,7 +42,7 @@ impl<S: State> Server<S> {
         live: Live<S>,
         router: Router,
         allowed_hosts: Vec<String>,
-        drain: Duration,
+        (drain, handshakes_max): (Duration, usize),
     ) -> Result<Self> {
         let text = addr.to_string();
         let listener = TcpListener::bind(addr)
@@ -47,7 +50,7 @@ impl<S: State> Server<S> {
             .map_err(|error| Error::internal(format!("cannot listen on {text}: {error}; choose another address")))?;
         let addr = listener.local_addr()?;
         let router = if addr.ip().is_loopback() { hosts_checked(router, allowed_hosts) } else { router };
-        Ok(Self { listener, addr, live, router, drain })
+        Ok(Self { listener, addr, live, router, drain, handshakes_max })
     }
 
     /// Where it listens; with port 0 asked for, the one that it got.
@@ -94,22 +97,30 @@ impl<S: State> Server<S> {
     ///
     /// None at present.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result {
-        let Self { listener, live, router, drain, .. } = self;
+        let Self { listener, live, router, drain, handshakes_max, .. } = self;
+        let handshakes = Arc::new(Semaphore::new(handshakes_max));
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let mut stop = pin!(stop);
         loop {
+            let accept = async {
+                let place = Arc::clone(&handshakes).acquire_owned().await.expect("it is never closed");
+                Ok::<_, std::io::Error>((listener.accept().await?.0, place))
+            };
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = accept => accepted,
                 () = &mut stop => break,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    tasks.spawn(connection(stream, router.clone(), closing.clone()));
+                Ok((stream, place)) => {
+                    tasks.spawn(connection(stream, router.clone(), closing.clone(), place));
                 }
                 // Mostly too many open files: those that are open go on, and some will end.
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(ACCEPT_AGAIN) => {}
+                        () = &mut stop => break,
+                    }
                 }
             }
         }
@@ -123,12 +134,19 @@ impl<S: State> Server<S> {
 }
 
 /// One HTTP connection, which may become a WebSocket.
-async fn connection(stream: TcpStream, router: Router, closing: CancellationToken) {
+///
+/// It gives its place among the handshakes back when its first request has come.
+async fn connection(stream: TcpStream, router: Router, closing: CancellationToken, place: OwnedSemaphorePermit) {
     // Frames are small and must not wait for each other.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_MAX).max_buf_size(HTTP_BUFFER);
-    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).with_upgrades();
+    let (router, place) = (TowerToHyperService::new(router), Mutex::new(Some(place)));
+    let service = service_fn(move |request| {
+        drop(lock(&place).take());
+        router.call(request)
+    });
+    let served = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut served = pin!(served);
     tokio::select! {
         _ = &mut served => return,

@@ -52,7 +52,7 @@ impl Scene {
     }
 
     /// The bystander saw nothing and is answered; the offender's session, if it has one, is as it was.
-    async fn is_unharmed(mut self, offender: Option<Client>) {
+    async fn ends_unharmed(mut self, offender: Option<Client>) {
         let n = self.bystander.n;
         self.bystander.act("add", json!(1)).await;
         let frame = self.bystander.frame().await;
@@ -77,7 +77,7 @@ async fn closes(message: Message, code: u16) {
     let mut client = scene.client().await;
     client.socket.send(message).await.unwrap();
     let offender = is_closed(client, code).await;
-    scene.is_unharmed(Some(offender)).await;
+    scene.ends_unharmed(Some(offender)).await;
 }
 
 /// Waits for the close, and gives the client to come back with.
@@ -86,8 +86,10 @@ async fn is_closed(mut client: Client, code: u16) -> Client {
         match client.socket.next().await {
             Some(Ok(Message::Close(Some(close)))) => {
                 assert_eq!(u16::from(close.code), code, "{}", close.reason);
-                let reason: Value = serde_json::from_str(&close.reason).unwrap();
-                assert!(reason["code"].is_string(), "{reason}");
+                if code >= 4000 {
+                    let reason: Value = serde_json::from_str(&close.reason).unwrap();
+                    assert!(reason["code"].is_string(), "{reason}");
+                }
                 return client;
             }
             Some(Ok(_)) => {}
@@ -123,7 +125,7 @@ async fn an_unknown_action_and_a_payload_of_another_type_are_refused() {
         assert_eq!((&outcome[0], &outcome[1], &outcome[2]), (&json!(client.seq), &json!("refused"), &json!(code)));
     }
     assert_eq!(client.document["count"], 1);
-    scene.is_unharmed(Some(client)).await;
+    scene.ends_unharmed(Some(client)).await;
 }
 
 /// [UNKNOWN-2]
@@ -133,7 +135,7 @@ async fn an_unknown_message_is_answered_and_otherwise_ignored() {
     let mut client = scene.client().await;
     client.send(&json!(["zzz", 1, 2])).await;
     assert_eq!(client.receive().await, json!(["x", "unknown_message", "zzz"]));
-    scene.is_unharmed(Some(client)).await;
+    scene.ends_unharmed(Some(client)).await;
 }
 
 #[tokio::test]
@@ -144,7 +146,8 @@ async fn binary_where_text_is_expected_closes() {
 
 #[tokio::test]
 async fn text_that_is_no_utf8_closes() {
-    closes(text(Data::Text, b"[\"a\",2,\"add\",\"\xff\xfe\"]".to_vec(), true), 4400).await;
+    // As RFC 6455 has it, with that RFC's code and no reason of ours.
+    closes(text(Data::Text, b"[\"a\",2,\"add\",\"\xff\xfe\"]".to_vec(), true), 1007).await;
 }
 
 #[tokio::test]
@@ -166,7 +169,7 @@ async fn a_frame_that_claims_64_mib_closes() {
     let tokio_tungstenite::MaybeTlsStream::Plain(stream) = client.socket.get_mut() else { panic!("no TLS here") };
     stream.write_all(&header).await.unwrap();
     let offender = is_closed(client, 4413).await;
-    scene.is_unharmed(Some(offender)).await;
+    scene.ends_unharmed(Some(offender)).await;
 }
 
 #[tokio::test]
@@ -190,7 +193,7 @@ async fn counters_that_count_nothing_close() {
         let mut client = scene.client().await;
         client.socket.send(Message::text(message)).await.unwrap();
         let offender = is_closed(client, code).await;
-        scene.is_unharmed(Some(offender)).await;
+        scene.ends_unharmed(Some(offender)).await;
     }
 }
 
@@ -202,7 +205,7 @@ async fn a_sequence_number_used_again_for_something_else_is_refused() {
     let reused = outcome(&mut client, json!(["a", 1, "add", 1000])).await;
     assert_eq!((&reused[0], &reused[1], &reused[2]), (&json!(1), &json!("refused"), &json!("seq_reused")));
     assert_eq!(client.document["count"], 1);
-    scene.is_unharmed(Some(client)).await;
+    scene.ends_unharmed(Some(client)).await;
 }
 
 /// YOURS-ALONE
@@ -216,14 +219,13 @@ async fn a_token_that_was_never_issued_gets_a_session_of_its_own() {
         json!("nonsense"),
         json!(""),
     ] {
-        let mut client =
-            Client::silent(open(scene.server.addr, None).await.unwrap(), "bbbbbbbbbbbbbbbbbbbbbbbb");
+        let mut client = Client::silent(open(scene.server.addr, None).await.unwrap(), "bbbbbbbbbbbbbbbbbbbbbbbb");
         client.token = token;
         client.hello().await;
         assert_ne!(client.welcome["session"], json!(bystander));
         assert_eq!(client.document["count"], 0);
     }
-    scene.is_unharmed(None).await;
+    scene.ends_unharmed(None).await;
 }
 
 /// YOURS-ALONE
@@ -241,7 +243,7 @@ async fn another_origin_and_a_foreign_host_get_no_socket() {
         assert!(tokio_tungstenite::connect_async(request).await.is_err(), "\"{host}\"");
     }
     assert_eq!(scene.server.live.sessions(), 1);
-    scene.is_unharmed(None).await;
+    scene.ends_unharmed(None).await;
 }
 
 /// BOUNDED
@@ -256,7 +258,7 @@ async fn two_hundred_half_sent_handshakes_hold_up_nobody() {
     }
     let client = scene.client().await;
     assert_eq!(scene.server.live.sessions(), 2, "nothing exists of the others");
-    scene.is_unharmed(Some(client)).await;
+    scene.ends_unharmed(Some(client)).await;
     for mut stream in half_open {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
@@ -307,25 +309,41 @@ async fn a_message_that_has_begun_is_whole_within_ten_seconds() {
     let server = Running::start(app()).await;
     let mut client = Client::new(server.addr).await;
     let began = tokio::time::Instant::now();
-    client.socket.send(text(Data::Text, b"[\"a\",1,".to_vec(), false)).await.unwrap();
+    let mut part = text(Data::Text, b"[\"a\",1,".to_vec(), false);
     loop {
-        tokio::select! {
-            message = client.socket.next() => match message {
-                Some(Ok(Message::Close(Some(close)))) => {
-                    assert_eq!(u16::from(close.code), 4400);
-                    break;
-                }
-                Some(Ok(_)) => {}
-                other => panic!("no close: {other:?}"),
-            },
-            () = tokio::time::sleep(Duration::from_secs(1)) => {
-                let _ = client.socket.send(text(Data::Continue, b" ".to_vec(), false)).await;
-                let _ = client.socket.send(Message::Ping(Vec::new().into())).await;
+        // In one write, so that a whole frame always follows the part of a message.
+        let _ = client.socket.feed(part).await;
+        let _ = client.socket.send(Message::Ping(Vec::new().into())).await;
+        match client.socket.next().await {
+            Some(Ok(Message::Close(Some(close)))) => {
+                assert_eq!(u16::from(close.code), 4400);
+                break;
             }
+            Some(Ok(_)) => {}
+            other => panic!("no close: {other:?}"),
         }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        part = text(Data::Continue, b" ".to_vec(), false);
     }
     let took = began.elapsed();
-    assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(13), "{took:?}");
+    // Ten from when the server sees the first part, which virtual time may have put off to its next timer.
+    assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(40), "{took:?}");
+    server.stop().await;
+}
+
+/// Pings are no parts of a message, however many come at once.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_pings_is_not_taken_for_one_that_stalls() {
+    let server = Running::start(app()).await;
+    let mut client = Client::new(server.addr).await;
+    for _ in 0..5 {
+        client.socket.feed(Message::Ping(vec![1; 20].into())).await.unwrap();
+    }
+    client.socket.send(Message::Ping(Vec::new().into())).await.unwrap();
+    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    while let Ok(message) = tokio::time::timeout_at(until, client.socket.next()).await {
+        assert!(matches!(message, Some(Ok(Message::Ping(_) | Message::Pong(_)))), "{message:?}");
+    }
     server.stop().await;
 }
 
