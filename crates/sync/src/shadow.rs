@@ -43,7 +43,7 @@ impl Shadow {
     /// The key is of the hash over texts: it should be random, and stay with the shadow.
     #[must_use]
     pub fn new(key: HashKey) -> Self {
-        let tape = Tape { words: Vec::new(), templates: Templates::default(), key };
+        let tape = Tape { words: Vec::new(), templates: Templates::default(), key, not_finite: None };
         Self { tape, root_key: None, keys: Vec::new() }
     }
 
@@ -108,6 +108,30 @@ impl Shadow {
     #[must_use]
     pub fn is_void(&self) -> bool {
         self.tape.words.is_empty()
+    }
+
+    /// Where a NaN or an infinity was told as null, which is all that JSON has for it, since this was last asked: the
+    /// dotted path of the first, for a warning. Inside a value that was told as a whole it is that value's path and
+    /// the name of the field, with an ellipsis between.
+    ///
+    /// ```
+    /// use windlass_sync::{HashKey, Shadow};
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct State { loss: f64 }
+    ///
+    /// let (mut shadow, mut out) = (Shadow::new(HashKey([1, 2])), Vec::new());
+    /// shadow.snapshot(&State { loss: 0.5 }, &mut out)?;
+    /// out.clear();
+    /// shadow.diff(&State { loss: f64::NAN }, &mut out)?;
+    /// assert_eq!(out, br#"["loss",null]"#);
+    /// assert_eq!(shadow.take_not_finite().as_deref(), Some("loss"));
+    /// assert_eq!(shadow.take_not_finite(), None);
+    /// # Ok::<(), windlass_sync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn take_not_finite(&mut self) -> Option<Box<str>> {
+        self.tape.not_finite.take()
     }
 
     /// The memory that the shadow holds.

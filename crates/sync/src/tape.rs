@@ -16,6 +16,8 @@ pub(crate) struct Tape {
     pub(crate) words: Vec<u64>,
     pub(crate) templates: Templates,
     pub(crate) key: HashKey,
+    /// The path of the first number that JSON has no text for, since somebody asked.
+    pub(crate) not_finite: Option<Box<str>>,
 }
 
 /// The lists of field names that structs were seen with, each kept once, so that a row need not keep them.

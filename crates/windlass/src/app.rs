@@ -487,6 +487,7 @@ impl<S: State, V: View<S>> App<S, V> {
             walks,
             development: self.development,
             warned_of_copy: AtomicBool::new(false),
+            warned_of_number: AtomicBool::new(false),
         };
         let hub = Hub::new(program, self.options, self.init, self.keys, Doors::new(self.per, self.authenticate))?;
         Ok(Live::new(hub, self.page, self.routers))

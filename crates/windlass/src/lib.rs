@@ -88,7 +88,7 @@ pub use status::{Classic, Running, Status};
 pub use windlass_engine::Audience;
 pub use windlass_jobs::{Cancelled, FutureJob, Job, PoolOptions, Retry, Stats};
 pub use windlass_protocol::{ClientId, JobId, SessionId};
-pub use windlass_sync::{Private, SyncVec, Tracked};
+pub use windlass_sync::{Private, SyncVec, Tracked, as_text};
 
 /// What an app's module needs; the README's server uses nothing else.
 pub mod prelude {

@@ -138,6 +138,7 @@ pub(crate) struct Program<S: State> {
     pub(crate) services: Arc<Services>,
     pub(crate) development: bool,
     pub(crate) warned_of_copy: AtomicBool,
+    pub(crate) warned_of_number: AtomicBool,
 }
 
 impl<S: State> windlass_engine::App for Program<S> {
@@ -264,11 +265,15 @@ impl<S: State> windlass_engine::App for Program<S> {
     }
 
     fn diff(&self, state: &S, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), windlass_sync::Error> {
-        (self.walks.diff)(state, shadow, out)
+        (self.walks.diff)(state, shadow, out)?;
+        self.warn_of_number(shadow);
+        Ok(())
     }
 
     fn snapshot(&self, state: &S, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), windlass_sync::Error> {
-        (self.walks.snapshot)(state, shadow, out)
+        (self.walks.snapshot)(state, shadow, out)?;
+        self.warn_of_number(shadow);
+        Ok(())
     }
 
     fn panicked(&self, text: String) -> Fault {
@@ -277,6 +282,18 @@ impl<S: State> windlass_engine::App for Program<S> {
 }
 
 impl<S: State> Program<S> {
+    /// Once for the app: whoever computes one NaN mostly computes many.
+    fn warn_of_number(&self, shadow: &mut Shadow) {
+        let Some(path) = shadow.take_not_finite() else { return };
+        if self.development && !self.warned_of_number.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %path,
+                "a NaN or an infinity went to the page as null, since JSON has no text for it; \
+                 give the field an `Option<f64>`, or a value that says what is meant"
+            );
+        }
+    }
+
     /// Runs the app's own code with a context for this turn.
     fn run(&self, turn: &mut Turn<Self>, run: impl FnOnce(&mut Cx<S>) -> Result) -> Result {
         let mut cx = Cx::new(turn.take(), &self.services);

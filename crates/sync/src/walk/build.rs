@@ -23,6 +23,13 @@ impl<'w, 'a> Build<'w, 'a> {
         Ok(true)
     }
 
+    #[cold]
+    fn not_finite(self) -> Walked {
+        let name = self.0.scratch.names.last().copied();
+        self.0.note_not_finite(name);
+        self.serialize_unit()
+    }
+
     fn open_list(self, _: Option<usize>, _: bool) -> Result<BuildList<'w, 'a>, Halt> {
         let walk = self.0;
         if std::mem::take(&mut walk.in_group) {

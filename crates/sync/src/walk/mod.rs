@@ -508,6 +508,41 @@ impl<'a> Walk<'a> {
         self.changed(Leaf::text(self.tape.key, text), |out| ops::string(out, text))
     }
 
+    /// A number that JSON has no text for is null.
+    #[cold]
+    #[inline(never)]
+    fn not_finite(&mut self) -> Walked {
+        let changed = self.serialize_unit()?;
+        if changed {
+            self.note_not_finite(None);
+        }
+        Ok(changed)
+    }
+
+    /// Remembers the path of the first such number; of one inside a value that is told as a whole, the value's path
+    /// and the field's name.
+    fn note_not_finite(&mut self, name: Option<&'static str>) {
+        if self.tape.not_finite.is_some() {
+            return;
+        }
+        let mut path = String::from(self.root_key.unwrap_or_default());
+        for step in self.scratch.levels.iter().map(|level| level.step).chain([self.step]) {
+            let dot = if path.is_empty() { "" } else { "." };
+            // Writing to a string does not fail.
+            let _ = match step.unpack() {
+                Step::Root => Ok(()),
+                Step::Name(place) => write!(path, "{dot}{}", self.tape.templates.names[place as usize]),
+                Step::NewName(place) => write!(path, "{dot}{}", self.scratch.names[place as usize]),
+                Step::Text(start, end) => write!(path, "{dot}{}", &self.scratch.text[start..end]),
+                Step::Index(index) => write!(path, "{dot}{index}"),
+            };
+        }
+        if let Some(name) = name {
+            let _ = write!(path, "…{name}");
+        }
+        self.tape.not_finite = Some(path.into());
+    }
+
     fn raw(&mut self, json: &str) -> Walked {
         self.leaf(Leaf::raw(self.tape.key, json), |out| out.extend_from_slice(json.as_bytes()))
     }
@@ -565,7 +600,7 @@ fn write_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Numbers as serde_json writes them; what is not finite is null.
+/// Numbers as serde_json writes them.
 fn write_float(out: &mut Vec<u8>, value: impl Serialize) {
     serde_json::to_writer(out, &value).expect("a float serialises, and a vector takes all");
 }
@@ -588,8 +623,24 @@ macro_rules! serialize_leaves {
             serialize_u32: u32 => Leaf::unsigned, write_integer;
             serialize_u64: u64 => Leaf::unsigned, write_integer;
             serialize_u128: u128 => Leaf::unsigned_128, write_integer;
-            serialize_f32: f32 => Leaf::single, write_float;
-            serialize_f64: f64 => Leaf::double, write_float;
+        }
+
+        #[inline(always)]
+        fn serialize_f32(self, value: f32) -> Walked {
+            if value.is_finite() {
+                self.leaf(Leaf::single(value), |out| write_float(out, value))
+            } else {
+                self.not_finite()
+            }
+        }
+
+        #[inline(always)]
+        fn serialize_f64(self, value: f64) -> Walked {
+            if value.is_finite() {
+                self.leaf(Leaf::double(value), |out| write_float(out, value))
+            } else {
+                self.not_finite()
+            }
         }
 
         fn serialize_char(self, value: char) -> Walked {
