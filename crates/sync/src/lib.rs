@@ -18,6 +18,7 @@ mod generation;
 mod handshake;
 mod key;
 mod plan;
+mod planted;
 mod private;
 mod shadow;
 mod sync_vec;

@@ -21,6 +21,8 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
+use crate::planted::{self, Bug};
+
 pub(crate) const NULL: u64 = tagged(Tag::Constant, 0);
 pub(crate) const FALSE: u64 = tagged(Tag::Constant, 1);
 pub(crate) const TRUE: u64 = tagged(Tag::Constant, 2);
@@ -210,7 +212,8 @@ pub(crate) fn text_is(old: [u64; 2], key: HashKey, bytes: &[u8]) -> bool {
     if bytes.len() <= INLINE_MAX {
         old == text_words(key, bytes)
     } else {
-        old[0] == tagged(Tag::Text, HASHED | bytes.len() as u64) && old[1] == hash(key, bytes)
+        old[0] == tagged(Tag::Text, HASHED | bytes.len() as u64)
+            && (old[1] == hash(key, bytes) || planted::is(Bug::TextByLength))
     }
 }
 

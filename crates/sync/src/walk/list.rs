@@ -12,6 +12,7 @@ use super::probe::{self, Ids, Probe};
 use super::{Halt, Halted, NOWHERE, Walk, Walked};
 use crate::handshake;
 use crate::plan::NONE;
+use crate::planted::{self, Bug};
 use crate::tape::Step;
 use crate::word::{self, Tag};
 
@@ -194,7 +195,7 @@ impl<'a> Walk<'a> {
     }
 
     fn return_to(&mut self, mark: Mark) {
-        while self.scratch.undo.len() > mark.undo {
+        while self.scratch.undo.len() > mark.undo && !planted::is(Bug::NoUndo) {
             if let Some((at, word)) = self.scratch.undo.pop() {
                 self.words[at] = word;
             }
@@ -281,7 +282,7 @@ impl<'a> Walk<'a> {
             *run = Run { left: length, single: length == 1 };
             let depth = self.list().depth;
             self.op_inside(if run.single { Op::Insert } else { Op::InsertRun }, depth);
-            ops::number(self.out, index);
+            ops::number(self.out, index + usize::from(planted::is(Bug::InsertLate)));
             ops::item(self.out);
             if !run.single {
                 self.out.push(b'[');
@@ -437,10 +438,11 @@ impl<'a> Walk<'a> {
         for &(at, count) in &planner.removals {
             self.op_inside(Op::Remove, cx.depth);
             ops::number(self.out, cx.first + at);
-            ops::number(self.out, count);
+            ops::number(self.out, count - usize::from(planted::is(Bug::ShortRemoval)));
             ops::close(self.out);
         }
         for &(from, to) in &planner.moves {
+            let (from, to) = if planted::is(Bug::MoveBack) { (to, from) } else { (from, to) };
             self.op_inside(Op::Move, cx.depth);
             ops::number(self.out, cx.first + from);
             ops::number(self.out, cx.first + to);
@@ -466,7 +468,7 @@ impl<'a> Walk<'a> {
         if !word::is(header, Tag::Groups) {
             return Err(self.other_kind());
         }
-        let other_order = self.words[old + 1] != order;
+        let other_order = self.words[old + 1] != order && !planted::is(Bug::NoOrder);
         if !other_order && self.words[old + 2] == generation {
             self.at += word::container_size(header);
             return Ok(false);

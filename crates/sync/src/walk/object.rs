@@ -8,6 +8,7 @@ use windlass_protocol::ops::{self, Op};
 
 use super::{Halt, Halted, RAW_VALUE, Walk, Walked};
 use crate::key::KeyWriter;
+use crate::planted::{self, Bug};
 use crate::tape::{self, Level, NO_PLACE, Step, TEXT_MAX, same_name};
 use crate::word::{self, Tag};
 
@@ -250,7 +251,7 @@ impl Fields<'_, '_> {
             let ByName { entries, names, .. } = walk.by_name();
             for index in entries..walk.scratch.entries.len() {
                 let entry = walk.scratch.entries[index];
-                if !entry.seen {
+                if !entry.seen && !planted::is(Bug::NoDelete) {
                     walk.step = Step::Name(entry.key as u32).pack();
                     walk.op(Op::Delete);
                     ops::close(walk.out);
@@ -448,7 +449,7 @@ impl SerializeMap for Entries<'_, '_> {
             let ByName { entries, hashes, .. } = walk.by_name();
             for index in entries..walk.scratch.entries.len() {
                 let entry = walk.scratch.entries[index];
-                if !entry.seen {
+                if !entry.seen && !planted::is(Bug::NoDelete) {
                     walk.scratch.text.truncate(self.text);
                     let mut text = std::mem::take(&mut walk.scratch.text).into_bytes();
                     word::read_key(&walk.words[entry.key..], &mut text);

@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod histories;
+mod odd;
+mod shapes;
 
 use std::collections::BTreeMap;
 
