@@ -315,7 +315,7 @@ impl<S: State, V: View<S>> App<S, V> {
         self
     }
 
-    /// A host name that a server on loopback answers to besides the loopback ones.
+    /// A host name that a server on loopback, or an app in a router of yours, answers to besides the loopback ones.
     pub fn allowed_host(mut self, host: impl Into<String>) -> Self {
         self.allowed_hosts.push(host.into());
         self
@@ -445,7 +445,26 @@ impl<S: State, V: View<S>> App<S, V> {
     /// # Panics
     ///
     /// Only where `init` or the view does.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Counter { count: i64 }
+    ///
+    /// # #[tokio::main] async fn main() -> Result {
+    /// let live = App::new(Counter::default).allowed_host("shop.example").build()?;
+    /// let shop = axum::Router::new().nest("/app", live.router());
+    /// # let _: axum::Router = shop;
+    /// # Ok(()) }
+    /// ```
     pub fn build(mut self) -> Result<Live<S>> {
+        let hosts = std::mem::take(&mut self.allowed_hosts);
+        Ok(self.assemble()?.answering_to(hosts))
+    }
+
+    /// The app, which answers to whatever name it is called by.
+    pub(crate) fn assemble(mut self) -> Result<Live<S>> {
         let walks = Walks::of::<V>(PhantomData);
         match walks.value(&(self.init)()) {
             Ok(serde_json::Value::Object(root)) => {
@@ -502,7 +521,7 @@ impl<S: State, V: View<S>> App<S, V> {
     pub fn test(mut self) -> Test<S> {
         let stage = Arc::new(Stage::new());
         self.options.stage = Some(Arc::clone(&stage));
-        Test::new(stage, || self.build())
+        Test::new(stage, || self.assemble())
     }
 
     /// Listens, without accepting yet. Port 0 takes any free one.
@@ -513,7 +532,7 @@ impl<S: State, V: View<S>> App<S, V> {
     pub async fn bind(mut self, addr: impl ToSocketAddrs + std::fmt::Display) -> Result<Server<S>> {
         let (hosts, drain) = (std::mem::take(&mut self.allowed_hosts), self.drain);
         let handshakes_max = self.handshakes_max;
-        let live = self.build()?;
+        let live = self.assemble()?;
         let router = live.router();
         Server::bind(addr, live, router, hosts, (drain, handshakes_max)).await
     }

@@ -15,6 +15,7 @@ use crate::guest::Per;
 use crate::hub::Hub;
 use crate::page::{self, Page};
 use crate::program::State;
+use crate::server::hosts_checked;
 use crate::{Cx, Error, Outcome, Result, Stats, hub, upgrade};
 
 /// A running app: cheap to clone, and alive as long as its sessions are wanted.
@@ -77,10 +78,16 @@ impl<S: State> Live<S> {
         Self { hub, router }
     }
 
+    /// The same, answering to loopback names and to those.
+    pub(crate) fn answering_to(self, hosts: Vec<String>) -> Self {
+        Self { router: hosts_checked(self.router, hosts), ..self }
+    }
+
     /// Everything that the app serves, to be nested in a router of yours.
     ///
-    /// The client finds the socket beside its own file, so that nesting needs no setting. Origin is checked
-    /// here; limits on connections and the `Host` check are your listener's.
+    /// The client finds the socket beside its own file, so that nesting needs no setting. Origin and `Host` are checked
+    /// here: names that are not loopback's need [`App::allowed_host`](crate::App::allowed_host). Limits on connections
+    /// are your listener's. `examples/nest` is such a router.
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -156,7 +156,7 @@ async fn connection(stream: TcpStream, router: Router, closing: CancellationToke
 }
 
 /// On loopback a name that a stranger's DNS points here must not reach the app.
-fn hosts_checked(router: Router, allowed: Vec<String>) -> Router {
+pub(crate) fn hosts_checked(router: Router, allowed: Vec<String>) -> Router {
     let allowed = Arc::new(allowed);
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let allowed = Arc::clone(&allowed);
@@ -179,7 +179,7 @@ fn host_is_local(host: &str, allowed: &[String]) -> bool {
 }
 
 fn misdirected() -> Response {
-    let text = "this server answers to loopback names only; declare others with `App::allowed_host`\n";
+    let text = "this app answers to loopback names only; declare others with `App::allowed_host`\n";
     (StatusCode::MISDIRECTED_REQUEST, Body::from(text)).into_response()
 }
 
