@@ -411,3 +411,83 @@ fn millis(duration: Duration) -> u64 {
 
 /// Ten times a second, as protocol.md promises; ticks of a shorter period move the bar less often.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windlass_protocol::Epoch;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn id(n: u64) -> JobId {
+        JobId { epoch: Epoch(1), n }
+    }
+
+    fn at(ms: u32) -> Time {
+        Time::after_origin(MS * (1_000 + ms))
+    }
+
+    fn table(options: StartOptions) -> JobTable {
+        let mut table = JobTable::default();
+        table.add(id(1), "train".into(), options);
+        table.started(id(1));
+        table
+    }
+
+    fn half(part: f64) -> Progress {
+        Progress { fraction: Some(part), text: None }
+    }
+
+    #[test]
+    fn progress_is_shown_ten_times_a_second_and_the_last_of_it_is_not_lost() {
+        let mut table = table(StartOptions::default());
+        let mut shown = 0;
+        for ms in 0..950 {
+            table.dirty = false;
+            table.show(id(1), half(f64::from(ms) / 1_000.0), MS * ms, at(ms));
+            table.due(at(ms));
+            shown += u32::from(table.dirty);
+        }
+        assert_eq!(shown, 10);
+        assert_eq!(table.entries[0].progress, Some(0.9));
+        assert_eq!(table.deadline(), Some(at(1_000)), "what is held is shown when it is time, though nothing comes");
+        table.due(at(1_000));
+        assert_eq!((table.entries[0].progress, table.deadline()), (Some(0.949), None));
+    }
+
+    #[test]
+    fn the_end_shows_what_was_held_and_comes_once() {
+        let mut table = table(StartOptions::default());
+        table.show(id(1), half(0.1), MS, at(0));
+        table.show(id(1), half(0.7), MS, at(1));
+        table.end(id(1), JobStatus::Failed, None, MS);
+        assert_eq!((table.entries[0].progress, table.entries[0].status), (Some(0.7), JobStatus::Failed));
+        table.end(id(1), JobStatus::Done, None, MS);
+        table.show(id(1), half(0.9), MS, at(200));
+        assert_eq!((table.entries[0].progress, table.entries[0].status), (Some(0.7), JobStatus::Failed));
+        assert!(table.under_way().is_none());
+    }
+
+    #[test]
+    fn a_deserted_job_is_asked_to_end_once_and_not_when_somebody_has_come_back() {
+        let grace = StartOptions { deserted_after: Some(5 * MS), ..StartOptions::default() };
+        let mut table = table(grace);
+        table.desert(Some(at(0)));
+        assert_eq!((table.deadline(), table.due(at(4))), (Some(at(5)), Vec::new()));
+        table.desert(None);
+        assert_eq!((table.deadline(), table.due(at(9))), (None, Vec::new()));
+        table.desert(Some(at(10)));
+        assert_eq!((table.due(at(15)), table.due(at(16)), table.deadline()), (vec![id(1)], Vec::new(), None));
+    }
+
+    #[test]
+    fn only_what_has_ended_is_dismissed() {
+        let mut table = table(StartOptions::default());
+        assert_eq!(table.dismiss(id(1)).map_err(|(code, _)| code), Err("not_ended"));
+        table.dismiss_all();
+        assert_eq!(table.entries.len(), 1);
+        table.end(id(1), JobStatus::Done, None, MS);
+        assert_eq!(table.dismiss(id(1)), Ok(()));
+        assert_eq!(table.dismiss(id(1)).map_err(|(code, _)| code), Err("gone"));
+    }
+}

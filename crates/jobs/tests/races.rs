@@ -1,4 +1,4 @@
-//! One end for each job, however cancel, finish, panic, timeout and shutdown race. [ONE-END]
+//! One end for each job, function or future, however cancel, finish, retry, panic, timeout and shutdown race. [ONE-END]
 //!
 //! The moments are random and the threads are real; the seed only chooses what takes part. That every order of events
 //! is right is shown where the machine is, by enumerating them; here it is shown that the pool uses it rightly.
@@ -64,6 +64,24 @@ fn work(job: &Job, what: u64) -> Result<(), Cancelled> {
     }
 }
 
+/// The same as a future, which a cancel drops where it waits.
+async fn later(job: FutureJob, what: u64) -> Result<(), Cancelled> {
+    match what {
+        0 => Ok(()),
+        1 => {
+            job.progress(1, 2);
+            job.emit(what).await?;
+            tokio::task::yield_now().await;
+            job.checkpoint()
+        }
+        2 => std::panic::resume_unwind(Box::new("by chance")),
+        _ => loop {
+            job.emit(what).await?;
+            tokio::task::yield_now().await;
+        },
+    }
+}
+
 /// Gives the other threads some time, or none.
 fn linger(dice: &mut Dice) {
     for _ in 0..dice.roll(8) {
@@ -72,10 +90,12 @@ fn linger(dice: &mut Dice) {
 }
 
 /// Lets `jobs` jobs race with everything that can end them; gives how many ends there were, by kind.
-fn race(seed: u64, jobs: usize) -> [usize; 5] {
+fn race(runtime: &tokio::runtime::Handle, seed: u64, jobs: usize) -> [usize; 5] {
     let mut dice = Dice(seed);
     let clock = Arc::new(ManualClock::new());
     let pool = Pool::driven(PoolOptions { threads: 3, nice: 0, ..PoolOptions::default() }, clock.clone());
+    let runtime = runtime.clone();
+    pool.run_futures_on(move |future| drop(runtime.spawn(future)));
     let (tx, rx) = mpsc::channel();
     let mut ears = Vec::with_capacity(jobs);
     let mut handles = Vec::with_capacity(jobs);
@@ -98,6 +118,9 @@ fn race(seed: u64, jobs: usize) -> [usize; 5] {
             if dice.roll(3) == 0 {
                 spec = spec.hard_timeout(Duration::from_millis(5 + dice.roll(5)));
             }
+            if dice.roll(3) == 0 {
+                spec = spec.retry(Retry::times(3).first(Duration::from_millis(1)));
+            }
             let ear = Arc::new(Ear::default());
             let (heard, tx) = (Arc::clone(&ear), tx.clone());
             let sink = move |report| {
@@ -106,7 +129,11 @@ fn race(seed: u64, jobs: usize) -> [usize; 5] {
                     tx.send(end).expect("the test listens");
                 }
             };
-            let handle = pool.submit(spec, move |job| work(job, what), sink).expect("there is room");
+            let handle = match dice.roll(2) {
+                0 => pool.submit(spec, move |job| work(job, what), sink),
+                _ => pool.submit_future(spec, move |job| later(job, what), sink),
+            };
+            let handle = handle.expect("there is room");
             if is_endless || dice.roll(3) == 0 {
                 hand.send(handle.clone()).expect("the canceller listens");
             }
@@ -130,7 +157,7 @@ fn race(seed: u64, jobs: usize) -> [usize; 5] {
     drop(tx);
     let mut kinds = [0; 5];
     for _ in 0..jobs {
-        let end = rx.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("a job has no end; race({seed}, {jobs})"));
+        let end = rx.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("a job has no end; seed {seed}, {jobs} jobs"));
         kinds[match end {
             End::Done(()) => 0,
             End::Cancelled | End::Failed(Cancelled) => 1,
@@ -140,7 +167,7 @@ fn race(seed: u64, jobs: usize) -> [usize; 5] {
         }] += 1;
     }
     for ear in ears {
-        assert_eq!(ear.ends.load(Ordering::SeqCst), 1, "race({seed}, {jobs})");
+        assert_eq!(ear.ends.load(Ordering::SeqCst), 1, "seed {seed}, {jobs} jobs");
     }
     assert!(handles.iter().all(JobHandle::is_over));
     kinds
@@ -149,8 +176,9 @@ fn race(seed: u64, jobs: usize) -> [usize; 5] {
 #[test]
 fn a_hundred_thousand_races_have_a_hundred_thousand_ends() {
     let mut total = [0; 5];
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("there are threads");
     for seed in 0..200 {
-        for (total, kind) in total.iter_mut().zip(race(seed, 500)) {
+        for (total, kind) in total.iter_mut().zip(race(runtime.handle(), seed, 500)) {
             *total += kind;
         }
     }
