@@ -114,7 +114,7 @@ pub struct Stats {
 
 /// What runs the futures of a pool: the handle of a runtime.
 ///
-/// It must run each future to its end or drop it. A future that it drops ends its job as [`End::Lost`].
+/// It must run each future to its end or drop it. A future that it drops ends its job as [`End::Lost`](crate::End::Lost).
 pub trait Spawner: Send + Sync + 'static {
     /// Runs a future, without waiting for it.
     fn spawn(&self, future: BoxFuture);
