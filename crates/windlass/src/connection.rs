@@ -77,7 +77,6 @@ async fn live<S: State, IO: AsyncRead + AsyncWrite + Unpin>(
     if let Ended::No = greeted {
         poll_fn(|task| connection.poll(task, Until::Over)).await;
     }
-    connection.end();
 }
 
 /// Small buffers: tungstenite's own would cost each idle connection 137 kB.
@@ -118,6 +117,15 @@ struct Connection<S: State, IO> {
     begun: Option<Instant>,
     /// How many of the bytes that were read belong to whole messages, as far as is known.
     accounted: u64,
+}
+
+/// However the task ends, by a panic in a library as well: a session that believes in a connection is never retired.
+impl<S: State, IO> Drop for Connection<S, IO> {
+    fn drop(&mut self) {
+        if let Some(cell) = self.cell.take() {
+            cell.lost(self.outlet.id);
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

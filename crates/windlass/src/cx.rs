@@ -229,11 +229,43 @@ impl<S: State> Cx<S> {
     }
 
     /// Asks every job of this session with that name to end.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)]
+    /// # struct Demo { count: i64 }
+    /// let mut t = App::new(Demo::default)
+    ///     .action("start", |_, cx: &mut Cx<Demo>, ()| -> Result {
+    ///         cx.long_callback("count", |_job| Ok(())).start()?;
+    ///         Ok(())
+    ///     })
+    ///     .action("stop", |_, cx: &mut Cx<Demo>, ()| cx.cancel("count"))
+    ///     .test();
+    /// t.send("start", ());
+    /// t.send("stop", ());
+    /// assert_eq!(t.document()["$jobs"][0]["status"], "cancelled");
+    /// ```
     pub fn cancel(&mut self, name: impl Into<String>) {
         self.turn.cancel_named(name);
     }
 
     /// Changes another session, after this turn is kept.
+    ///
+    /// The change is dropped when that session is gone or 1,024 changes wait for it.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)]
+    /// # struct Demo { count: i64 }
+    /// let mut t = App::new(Demo::default)
+    ///     .action("self", |_, cx: &mut Cx<Demo>, ()| {
+    ///         let session = cx.session();
+    ///         cx.update(session, |state, _| state.count += 1);
+    ///     })
+    ///     .test();
+    /// t.send("self", ());
+    /// assert_eq!(t.document()["count"], 1);
+    /// ```
     pub fn update<O: Outcome>(
         &mut self,
         session: SessionId,
@@ -377,6 +409,21 @@ pub enum Level {
 }
 
 /// A message for a person.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Shop { open: bool }
+///
+/// let mut t = App::new(Shop::default).test();
+/// t.update(|_, cx| {
+///     cx.notify_with(Notify::new(Level::Warning, "Closing soon").id("closing").duration(Duration::from_secs(9)));
+/// });
+/// let told = t.events();
+/// assert_eq!(told[0].kind, "notify");
+/// assert_eq!(told[0].body["duration_ms"], 9_000);
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Notify {
     level: Level,

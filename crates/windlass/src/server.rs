@@ -27,6 +27,21 @@ use crate::upgrade::split_port;
 use crate::{Error, Result, lock};
 
 /// An app with its listener, about to accept. Made by [`App::bind`](crate::App::bind).
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Counter { count: i64 }
+///
+/// # #[tokio::main] async fn main() -> Result {
+/// let server = App::new(Counter::default).bind("127.0.0.1:0").await?;
+/// println!("http://{}", server.addr());
+/// let live = server.live().clone();
+/// server.run_until(async { /* whatever ends it */ }).await?;
+/// assert_eq!(live.sessions(), 0);
+/// # Ok(()) }
+/// ```
 pub struct Server<S: State> {
     listener: TcpListener,
     addr: SocketAddr,
