@@ -366,7 +366,8 @@ impl<'a> Walk<'a> {
         self.plans += usize::from(!by_id);
         let walked = value.serialize(&mut *self);
         self.plans -= usize::from(!by_id);
-        walked
+        // What was a list a moment ago and is none now cannot be told.
+        if self.resume { Err(probe::not_a_list()) } else { walked }
     }
 
     /// Gives the planner the ids of both lists; false when an item has none.
@@ -416,6 +417,9 @@ impl<'a> Walk<'a> {
         let mut at = next;
         while word::is(scratch.next[at], Tag::Tracked) {
             at += 3;
+        }
+        if !word::is(scratch.next[at], Tag::List) {
+            return Err(probe::not_a_list());
         }
         at += 2;
         let mut index = 0;

@@ -54,7 +54,8 @@ pub(crate) struct Walk<'a> {
     began: usize,
     halted: Halted,
     whole_document: bool,
-    /// Where an item begins that is not told by its id, although its list is.
+    /// Where an item begins, or its id, that was not tracked before and now is: it is not told by its id, although
+    /// its list is.
     unidentified: usize,
     /// The list that arrives next has groups; true when their rows are not those of before.
     groups: Option<bool>,
@@ -414,7 +415,9 @@ impl<'a> Walk<'a> {
     fn is_identity(&self) -> bool {
         let scratch = &*self.scratch;
         let [.., level] = scratch.levels[..] else { return false };
-        if !self.items_have_ids(1) || level.old == self.unidentified {
+        // Where words were written since the item began, there is no way back to its beginning.
+        let by_name = scratch.by_name.last().is_some_and(|object| object.depth() == scratch.levels.len());
+        if by_name || self.unidentified == level.old || self.unidentified == self.at || !self.items_have_ids(1) {
             return false;
         }
         match self.step.unpack() {

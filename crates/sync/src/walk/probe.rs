@@ -425,7 +425,7 @@ impl<'i> Serializer for Ids<'i> {
 }
 
 /// A value that was a list a moment ago and now is none.
-fn not_a_list() -> Halt {
+pub(super) fn not_a_list() -> Halt {
     serde::ser::Error::custom("a value serialised differently when it was asked again")
 }
 

@@ -229,3 +229,29 @@ fn a_window_that_rolls_by_many_is_two_ops_however_long_it_is() {
         }
     }
 }
+
+/// Each had its item begun on the new tape when the id turned out to be another, and the list was planned from there.
+#[test]
+fn an_id_that_becomes_tracked_or_comes_later_is_changed_in_place() {
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Id {
+        Plain(u32),
+        Tracked(Tracked<u32>),
+    }
+    let rows = |id: Id| BTreeMap::from([("rows", vec![BTreeMap::from([("id", id)])])]);
+    let mut watcher = Watcher::new(&rows(Id::Plain(1)));
+    assert_eq!(watcher.tell(&rows(Id::Tracked(Tracked::new(2)))), r#"["rows",0,"id",2]"#);
+    assert_eq!(watcher.tell(&rows(Id::Plain(3))), r#"["rows",0,"id",3]"#);
+
+    struct Pairs(Vec<(&'static str, u32)>);
+    impl Serialize for Pairs {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().copied())
+        }
+    }
+    let rows = |first, second| BTreeMap::from([("rows", vec![Pairs(vec![first, second])])]);
+    let mut watcher = Watcher::new(&rows(("id", 1), ("a", 1)));
+    assert_eq!(watcher.tell(&rows(("a", 1), ("id", 2))), r#"["rows",0,"id",2]"#);
+    watcher.tell(&rows(("id", 3), ("a", 2)));
+}
