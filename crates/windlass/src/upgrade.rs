@@ -59,7 +59,8 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
     let (parts, _) = request.into_parts();
     let task = Arc::clone(hub);
     hub.tasks.spawn(async move {
-        let guest = guest(&task, &parts, browser).await;
+        // Boxed: its room would stay in this task, which lives as long as the connection.
+        let guest = Box::pin(guest(&task, &parts, browser)).await;
         drop(parts);
         // A peer that left between its request and the answer: nothing exists yet.
         if let Ok(upgraded) = upgrade.await {
