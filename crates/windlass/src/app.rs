@@ -20,6 +20,7 @@ use crate::guest::{Authenticate, Per};
 use crate::hooks::Hooks;
 use crate::hub::{Doors, Hub, HubOptions};
 use crate::live::Live;
+use crate::pace::Pace;
 use crate::page::Page;
 use crate::pools::{DEFAULT_POOL, Pools};
 use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
@@ -64,6 +65,7 @@ pub struct App<S: State, V = Whole> {
     callbacks: HashMap<&'static str, TypeId>,
     drain: Duration,
     development: bool,
+    blocking_over: Duration,
     pub(crate) problems: Vec<String>,
     view: PhantomData<fn() -> V>,
 }
@@ -97,6 +99,7 @@ impl<S: State> App<S, Whole> {
             callbacks: HashMap::new(),
             drain: Duration::from_secs(6),
             development: cfg!(debug_assertions),
+            blocking_over: Duration::from_millis(50),
             problems: Vec::new(),
             view: PhantomData,
         }
@@ -121,6 +124,7 @@ impl<S: State> App<S, Whole> {
             callbacks: self.callbacks,
             drain: self.drain,
             development: self.development,
+            blocking_over: self.blocking_over,
             problems: self.problems,
             view: PhantomData,
         }
@@ -214,14 +218,21 @@ impl<S: State, V: View<S>> App<S, V> {
         if self.actions.iter().any(|action| action.name == name) {
             self.problems.push(format!("the action \"{name}\" is registered twice"));
         }
-        self.actions.push(Action { name, mode, run, only_if_seen: false, secret: false });
+        self.actions.push(Action { name, mode, run, only_if_seen: false, secret: false, pace: Pace::default() });
         self
     }
 
     /// Registers an action of the protocol's own.
     pub(crate) fn built_in(mut self, name: &'static str, run: Run<S>) -> Self {
         self.actions.retain(|action| action.name != name);
-        self.actions.push(Action { name, mode: Mode::Atomic, run, only_if_seen: false, secret: false });
+        self.actions.push(Action {
+            name,
+            mode: Mode::Atomic,
+            run,
+            only_if_seen: false,
+            secret: false,
+            pace: Pace::default(),
+        });
         self
     }
 
@@ -430,6 +441,23 @@ impl<S: State, V: View<S>> App<S, V> {
         self
     }
 
+    /// How long an action may take, 50 ms by default; one that took longer has blocked.
+    ///
+    /// A handler runs on a thread that also serves other sessions. One that blocks is warned of by its name, counted in
+    /// [`Live::blocked`], and from then on run where it holds up its own session only (on a runtime of several threads).
+    /// Heavy work belongs in [`Cx::long_callback`], waiting for others in [`App::async_action`].
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { open: bool }
+    /// let app = App::new(Shop::default).blocking_over(Duration::from_millis(10));
+    /// # let _ = app;
+    /// ```
+    pub fn blocking_over(mut self, limit: Duration) -> Self {
+        self.blocking_over = limit;
+        self
+    }
+
     /// Whether pages see the text of internal errors; by default in a debug build.
     pub fn development(mut self, development: bool) -> Self {
         self.development = development;
@@ -505,6 +533,7 @@ impl<S: State, V: View<S>> App<S, V> {
             names,
             walks,
             development: self.development,
+            blocking_over: self.blocking_over,
             warned_of_copy: AtomicBool::new(false),
             warned_of_number: AtomicBool::new(false),
         };

@@ -16,7 +16,7 @@ use crate::hub::Hub;
 use crate::page::{self, Page};
 use crate::program::State;
 use crate::server::hosts_checked;
-use crate::{Cx, Error, Outcome, Result, Stats, hub, upgrade};
+use crate::{Blocked, Cx, Error, Outcome, Result, Stats, hub, upgrade};
 
 /// A running app: cheap to clone, and alive as long as its sessions are wanted.
 pub struct Live<S: State> {
@@ -157,6 +157,24 @@ impl<S: State> Live<S> {
     #[must_use]
     pub fn pools(&self) -> Vec<(String, Stats)> {
         self.hub.program.services.pools.stats()
+    }
+
+    /// The actions that have blocked, by what [`App::blocking_over`](crate::App::blocking_over) says; none is as it should
+    /// be.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { open: bool }
+    /// # #[tokio::main] async fn main() -> Result {
+    /// let live = App::new(Shop::default).build()?;
+    /// for blocked in live.blocked() {
+    ///     println!("{} blocked {} times, {:?} at most", blocked.action, blocked.times, blocked.longest);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn blocked(&self) -> Vec<Blocked> {
+        self.hub.program.actions.iter().filter_map(|action| action.pace.told(action.name)).collect()
     }
 
     /// Ends gracefully: no new sessions or jobs, jobs asked to end and awaited, clients told when to come back.

@@ -16,6 +16,7 @@ use windlass_sync::Shadow;
 use crate::fields::{Field, Written};
 use crate::hooks::{Failure, Hooks};
 use crate::job_work::JobWork;
+use crate::pace::Pace;
 use crate::services::Services;
 use crate::{Cx, Error, Handle, Result};
 
@@ -95,6 +96,7 @@ pub(crate) struct Action<S: State> {
     pub(crate) run: Run<S>,
     pub(crate) only_if_seen: bool,
     pub(crate) secret: bool,
+    pub(crate) pace: Pace,
 }
 
 pub(crate) enum Run<S: State> {
@@ -137,6 +139,8 @@ pub(crate) struct Program<S: State> {
     pub(crate) walks: Walks<S>,
     pub(crate) services: Arc<Services>,
     pub(crate) development: bool,
+    /// An action that takes longer has blocked.
+    pub(crate) blocking_over: Duration,
     pub(crate) warned_of_copy: AtomicBool,
     pub(crate) warned_of_number: AtomicBool,
 }
@@ -232,11 +236,11 @@ impl<S: State> windlass_engine::App for Program<S> {
         let outcome = match &action.run {
             Run::Handler(run) => {
                 let mut cx = Cx::new(turn.take(), &self.services);
-                let outcome = run(state, &mut cx, payload.get());
+                let outcome = action.pace.run(action.name, self.blocking_over, || run(state, &mut cx, payload.get()));
                 *turn = cx.turn;
                 outcome.map(|reply| reply.or(cx.reply))
             }
-            Run::Query(run) => run(state, payload.get()),
+            Run::Query(run) => action.pace.run(action.name, self.blocking_over, || run(state, payload.get())),
             Run::Async(begin) => begin(payload.get()).map(|task| {
                 turn.answer_later(task);
                 None
