@@ -17,6 +17,12 @@ export const formats = {
   /** `0.1234 | percent` is "12%"; `| percent 1` is "12.3%". */
   percent: (value, decimals = 0) => numbers("percent", decimals).format(Number(value)),
 
+  /** Milliseconds as a person says them: `1500 | duration` is "2 s", `80000 | duration` is "1 min 20 s". */
+  duration: (value) => {
+    const seconds = Math.round(Number(value) / 1000);
+    return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  },
+
   /** Milliseconds or an ISO date; `| date 'short'`, `| date 'long' 'short'` with the time, `| date null 'short'` the time alone. */
   date: (value, day = "medium", time = null) => {
     const moment = new Date(/** @type {string | number} */ (value));

@@ -135,6 +135,8 @@ test("the formats that are there follow the language of the page", () => {
   assert.equal(evaluate("1234.5 | number 2"), "1,234.50");
   assert.equal(evaluate("0.1234 | percent"), "12%");
   assert.equal(evaluate("0.1234 | percent 1"), "12.3%");
+  assert.equal(evaluate("1500 | duration"), "2 s");
+  assert.equal(evaluate("80000 | duration"), "1 min 20 s");
   assert.equal(evaluate("'2026-03-04T12:00:00' | date"), "Mar 4, 2026");
   assert.equal(evaluate("'2026-03-04T12:00:00' | date 'long'"), "March 4, 2026");
   assert.match(evaluate("'2026-03-04T12:00:00' | date null 'short'"), /^12:00\sPM$/);

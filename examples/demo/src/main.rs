@@ -15,6 +15,7 @@ mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::Router;
 use clap::Parser;
 use serde::Serialize;
 use windlass::prelude::*;
@@ -62,7 +63,12 @@ async fn main() -> Result {
     // Standard output holds the one line that says where to look; the log goes elsewhere.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
 
-    app().router(source::router()).page(page!("page")).serve(options.addr).await
+    let console = console::app().build()?;
+    // As services, not nested routers: axum drops the fallback of one when its outer router is merged.
+    let gallery = Router::new().nest_service("/console", console.router());
+    let served = app().router(source::router()).router(gallery).page(page!("page")).serve(options.addr).await;
+    console.drain(Duration::from_secs(6)).await;
+    served
 }
 
 /// The app without its page: what the tests drive.

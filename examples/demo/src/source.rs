@@ -34,7 +34,9 @@ const END: &str = "</section>\n";
 
 const PAGE: &str = include_str!("../page/index.html");
 
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 12] = [
+    ("console.rs", include_str!("../../console/src/lib.rs")),
+    ("console.html", include_str!("../../console/page/index.html")),
     ("main.rs", include_str!("main.rs")),
     ("counter.rs", include_str!("counter.rs")),
     ("fields.rs", include_str!("fields.rs")),
