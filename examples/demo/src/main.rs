@@ -63,11 +63,11 @@ async fn main() -> Result {
     // Standard output holds the one line that says where to look; the log goes elsewhere.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
 
-    let console = console::app().build()?;
+    let (chat, console) = (chat::app().build()?, console::app().build()?);
     // As services, not nested routers: axum drops the fallback of one when its outer router is merged.
-    let gallery = Router::new().nest_service("/console", console.router());
+    let gallery = Router::new().nest_service("/chat", chat.router()).nest_service("/console", console.router());
     let served = app().router(source::router()).router(gallery).page(page!("page")).serve(options.addr).await;
-    console.drain(Duration::from_secs(6)).await;
+    tokio::join!(chat.drain(Duration::from_secs(6)), console.drain(Duration::from_secs(6)));
     served
 }
 

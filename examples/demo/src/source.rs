@@ -34,7 +34,9 @@ const END: &str = "</section>\n";
 
 const PAGE: &str = include_str!("../page/index.html");
 
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 14] = [
+    ("chat.rs", include_str!("../../chat/src/lib.rs")),
+    ("chat.html", include_str!("../../chat/page/index.html")),
     ("console.rs", include_str!("../../console/src/lib.rs")),
     ("console.html", include_str!("../../console/page/index.html")),
     ("main.rs", include_str!("main.rs")),
