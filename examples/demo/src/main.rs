@@ -63,11 +63,15 @@ async fn main() -> Result {
     // Standard output holds the one line that says where to look; the log goes elsewhere.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
 
-    let (chat, console) = (chat::app().build()?, console::app().build()?);
+    let (chat, console, training) = (chat::app().build()?, console::app().build()?, training::app().build()?);
     // As services, not nested routers: axum drops the fallback of one when its outer router is merged.
-    let gallery = Router::new().nest_service("/chat", chat.router()).nest_service("/console", console.router());
+    let gallery = Router::new()
+        .nest_service("/chat", chat.router())
+        .nest_service("/console", console.router())
+        .nest_service("/training", training.router());
     let served = app().router(source::router()).router(gallery).page(page!("page")).serve(options.addr).await;
-    tokio::join!(chat.drain(Duration::from_secs(6)), console.drain(Duration::from_secs(6)));
+    let drain = Duration::from_secs(6);
+    tokio::join!(chat.drain(drain), console.drain(drain), training.drain(drain));
     served
 }
 

@@ -34,7 +34,10 @@ const END: &str = "</section>\n";
 
 const PAGE: &str = include_str!("../page/index.html");
 
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 17] = [
+    ("training.rs", include_str!("../../training/src/lib.rs")),
+    ("network.rs", include_str!("../../training/src/network.rs")),
+    ("training.html", include_str!("../../training/page/index.html")),
     ("chat.rs", include_str!("../../chat/src/lib.rs")),
     ("chat.html", include_str!("../../chat/page/index.html")),
     ("console.rs", include_str!("../../console/src/lib.rs")),
