@@ -20,7 +20,7 @@ test('sixty jobs wait in order, run four at a time, are retried and can fail', w
   await row(page, 60).getByText(/no\. \d+ in the queue/).waitFor()
   const name = row(page, 2).locator('.name')
   await name.press('Enter')
-  assert.equal(await name.getAttribute('aria-expanded'), 'true')
+  await row(page, 2).locator('.name[aria-expanded=true]').waitFor()
   await row(page, 2).locator('.log').getByText('5 turns').waitFor()
   await page.waitForFunction(() => Number(document.querySelector('.job[data-status=running] progress')?.getAttribute('value')) > 0.5)
   await row(page, 60).getByText(/starts in \d+/).waitFor()
