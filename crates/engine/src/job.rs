@@ -118,6 +118,9 @@ pub struct JobEntry {
     /// It was asked to end because nobody was there.
     #[serde(skip)]
     deserted: bool,
+    /// Which end of the session's jobs was its own, from 1.
+    #[serde(skip)]
+    ended: u64,
 }
 
 /// What the session has to know of a job besides its name.
@@ -149,6 +152,8 @@ pub(crate) struct JobTable {
     under_way: UnderWay,
     /// How many have not ended.
     unfinished: usize,
+    /// How many have ended, ever.
+    ends: u64,
     /// When something that is held is to be shown.
     show_at: Option<Time>,
     /// Since when nobody is connected who was.
@@ -178,6 +183,7 @@ impl JobTable {
             shown_at: Time::default(),
             held: None,
             deserted: false,
+            ended: 0,
         });
         self.dirty |= !hidden;
     }
@@ -349,11 +355,13 @@ impl JobTable {
     }
 
     pub(crate) fn end(&mut self, id: JobId, status: JobStatus, text: Option<String>, elapsed: Duration) {
+        let ends = self.ends + 1;
         let Some(entry) = self.unfinished(id) else { return };
         if let Some((progress, elapsed)) = entry.held.take() {
             entry.take(progress, elapsed);
         }
         entry.status = status;
+        entry.ended = ends;
         entry.elapsed_ms = millis(elapsed);
         (entry.rank, entry.eta_ms) = (None, None);
         if status == JobStatus::Done {
@@ -363,6 +371,7 @@ impl JobTable {
             entry.text = text;
         }
         let hidden = entry.options.hidden;
+        self.ends = ends;
         self.forget_under_way(id);
         self.dirty |= !hidden;
         if hidden {
@@ -370,8 +379,10 @@ impl JobTable {
         }
         let finished = self.entries.iter().filter(|entry| entry.status.is_terminal()).count();
         if finished > FINISHED_JOBS_MAX {
-            let oldest = self.entries.iter().position(|entry| entry.status.is_terminal());
-            self.entries.remove(oldest.expect("there are finished jobs"));
+            // Who ended first, not who was started first: a job that was retried has just ended.
+            let ended = self.entries.iter().enumerate().filter(|(_, entry)| entry.status.is_terminal());
+            let first = ended.min_by_key(|(_, entry)| entry.ended).map(|(at, _)| at);
+            self.entries.remove(first.expect("there are finished jobs"));
         }
     }
 
@@ -478,6 +489,21 @@ mod tests {
         assert_eq!((table.deadline(), table.due(at(9))), (None, Vec::new()));
         table.desert(Some(at(10)));
         assert_eq!((table.due(at(15)), table.due(at(16)), table.deadline()), (vec![id(1)], Vec::new(), None));
+    }
+
+    /// BOUNDED. A job that took long, or was tried again, was dropped as soon as it ended.
+    #[test]
+    fn of_too_many_jobs_that_ended_the_one_that_ended_first_goes() {
+        let mut table = table(StartOptions::default());
+        for n in 2..=20 {
+            table.add(id(n), "quick".into(), StartOptions::default());
+            table.end(id(n), JobStatus::Done, None, MS);
+        }
+        table.add(id(21), "quick".into(), StartOptions::default());
+        table.end(id(21), JobStatus::Done, None, MS);
+        table.end(id(1), JobStatus::Done, None, MS);
+        let ids: Vec<_> = table.entries.iter().map(|entry| entry.id.n).collect();
+        assert_eq!(ids, std::iter::once(1).chain(3..=21).collect::<Vec<_>>());
     }
 
     #[test]

@@ -63,11 +63,20 @@ impl Error {
 
     /// The error as the page gets it; an internal one is logged here.
     pub(crate) fn into_fault(self, what: &str, development: bool) -> Fault {
+        self.told(development, |id, text| tracing::error!(%id, what, error = text, "internal error"))
+    }
+
+    /// The same for an attempt after which there is another.
+    pub(crate) fn into_retried(self, what: &str, attempt: u32, development: bool) -> Fault {
+        self.told(development, |id, text| tracing::warn!(%id, what, attempt, error = text, "it is tried again"))
+    }
+
+    fn told(self, development: bool, log: impl FnOnce(&str, &str)) -> Fault {
         if !self.internal {
             return Fault::failed(self.code, self.text);
         }
         let id = crate::random::hex_id();
-        tracing::error!(%id, what, error = %self.text, "internal error");
+        log(&id, &self.text);
         if development {
             return Fault::failed(self.code, self.text);
         }

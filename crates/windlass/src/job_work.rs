@@ -183,7 +183,8 @@ fn tell<S: State, T: Send + 'static>(
                 End::Panicked(text) => Some(panicked(text)),
                 _ => None,
             };
-            let text = error.map(|error| functions.shown(error));
+            let failed = attempt.saturating_sub(1);
+            let text = error.map(|error| error.into_retried("long callback", failed, functions.development).text);
             reporter.report(JobReport::Retrying { attempt, text });
         }
         Report::Progress(progress) => {
