@@ -20,6 +20,7 @@ use crate::guest::{Authenticate, Per};
 use crate::hooks::Hooks;
 use crate::hub::{Doors, Hub, HubOptions};
 use crate::live::Live;
+use crate::nested::Nestling;
 use crate::pace::Pace;
 use crate::page::Page;
 use crate::pools::{DEFAULT_POOL, Pools};
@@ -58,8 +59,9 @@ pub struct App<S: State, V = Whole> {
     pub(crate) per: Per,
     pub(crate) authenticate: Option<Authenticate>,
     routers: Vec<Router>,
+    pub(crate) nestlings: Vec<Nestling>,
     options: HubOptions,
-    allowed_hosts: Vec<String>,
+    pub(crate) allowed_hosts: Vec<String>,
     handshakes_max: usize,
     pools: Vec<PoolOptions>,
     callbacks: HashMap<&'static str, TypeId>,
@@ -83,6 +85,7 @@ impl<S: State> App<S, Whole> {
             per: Per::default(),
             authenticate: None,
             routers: Vec::new(),
+            nestlings: Vec::new(),
             options: HubOptions {
                 message_bytes_max: windlass_protocol::limits::MESSAGE_BYTES_MAX,
                 echoes: false,
@@ -117,6 +120,7 @@ impl<S: State> App<S, Whole> {
             per: self.per,
             authenticate: self.authenticate,
             routers: self.routers,
+            nestlings: self.nestlings,
             options: self.options,
             allowed_hosts: self.allowed_hosts,
             handshakes_max: self.handshakes_max,
@@ -310,7 +314,7 @@ impl<S: State, V: View<S>> App<S, V> {
         self
     }
 
-    /// More routes, beside the page.
+    /// More routes, beside the page. Another app is put beneath this one by [`App::nest`].
     ///
     /// # Panics
     ///
@@ -538,7 +542,8 @@ impl<S: State, V: View<S>> App<S, V> {
             warned_of_number: AtomicBool::new(false),
         };
         let hub = Hub::new(program, self.options, self.init, self.keys, Doors::new(self.per, self.authenticate))?;
-        Ok(Live::new(hub, self.page, self.routers))
+        let nested = self.nestlings.into_iter().map(|build| build()).collect::<Result<_>>()?;
+        Ok(Live::new(hub, self.page, self.routers, nested))
     }
 
     /// The app in a test: a page of it, without sockets and with a time of its own. See [`Test`].

@@ -111,14 +111,14 @@ impl Cookies {
         (self.seal(random) == seal).then(|| Sha256::digest(value.as_bytes()).into())
     }
 
-    /// A new one: what to set, and the hash of it.
-    pub(crate) fn make(&self, request: &HeaderMap) -> (HeaderValue, [u8; 32]) {
+    /// A new one for what is beneath that path: what to set, and the hash of it.
+    pub(crate) fn make(&self, request: &HeaderMap, path: &str) -> (HeaderValue, [u8; 32]) {
         let random = hex(&random::bytes::<16>());
         let value = format!("{random}{}", self.seal(&random));
         // A page that came over TLS says so; what a proxy makes of it is not known here.
         let secure = request.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
         let secure = if secure { "; Secure" } else { "" };
-        let cookie = format!("{NAME}={value}; Path=/; Max-Age={AGE_SECONDS}; HttpOnly; SameSite=Lax{secure}");
+        let cookie = format!("{NAME}={value}; Path={path}; Max-Age={AGE_SECONDS}; HttpOnly; SameSite=Lax{secure}");
         let cookie = HeaderValue::from_str(&cookie).expect("digits and attributes are a header value");
         (cookie, Sha256::digest(value.as_bytes()).into())
     }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_cookie_that_was_not_made_here_is_none() {
         let cookies = Cookies::new();
-        let (set, hash) = cookies.make(&HeaderMap::new());
+        let (set, hash) = cookies.make(&HeaderMap::new(), "/");
         let set = set.to_str().unwrap();
         let pair = set.split(';').next().unwrap();
         assert!(set.contains("; HttpOnly; SameSite=Lax") && !set.contains("Secure"), "{set}");
@@ -219,6 +219,6 @@ mod tests {
     #[test]
     fn a_page_over_tls_keeps_its_cookie_to_tls() {
         let request = HeaderMap::from_iter([(ORIGIN, "https://a.example".parse().unwrap())]);
-        assert!(Cookies::new().make(&request).0.to_str().unwrap().ends_with("; Secure"));
+        assert!(Cookies::new().make(&request, "/").0.to_str().unwrap().ends_with("; Secure"));
     }
 }

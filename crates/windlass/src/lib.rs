@@ -54,6 +54,7 @@ mod job_work;
 mod live;
 mod metered;
 mod named;
+mod nested;
 mod outcome;
 mod outlet;
 mod pace;

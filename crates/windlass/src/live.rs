@@ -13,6 +13,7 @@ use windlass_protocol::SessionId;
 
 use crate::guest::Per;
 use crate::hub::Hub;
+use crate::nested::{Mount, Nested};
 use crate::page::{self, Page};
 use crate::program::State;
 use crate::server::hosts_checked;
@@ -22,16 +23,18 @@ use crate::{Blocked, Cx, Error, Outcome, Result, Stats, hub, upgrade};
 pub struct Live<S: State> {
     pub(crate) hub: Arc<Hub<S>>,
     router: Router,
+    /// The apps that [`App::nest`](crate::App::nest) has put beneath this one.
+    nested: Arc<[Nested]>,
 }
 
 impl<S: State> Clone for Live<S> {
     fn clone(&self) -> Self {
-        Self { hub: Arc::clone(&self.hub), router: self.router.clone() }
+        Self { hub: Arc::clone(&self.hub), router: self.router.clone(), nested: Arc::clone(&self.nested) }
     }
 }
 
 impl<S: State> Live<S> {
-    pub(crate) fn new(hub: Arc<Hub<S>>, page: Option<Page>, more: Vec<Router>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub<S>>, page: Option<Page>, more: Vec<Router>, nested: Vec<Nested>) -> Self {
         let sockets = Arc::clone(&hub);
         let health = Arc::clone(&hub);
         let mut router = Router::new()
@@ -57,9 +60,17 @@ impl<S: State> Live<S> {
         for routes in more {
             router = router.merge(routes);
         }
+        for app in &nested {
+            // As a service: a nested router that is merged into another loses its fallback, which is the page.
+            router = router.nest_service(app.path, app.router.clone());
+        }
         if let Some(page) = page {
             let doors = Arc::clone(&hub);
             router = router.fallback(move |request: Request| async move {
+                let mount = Mount::of(&request);
+                if let Some(redirect) = mount.redirect(request.uri().query()) {
+                    return redirect;
+                }
                 let mut response = page.respond(request.method(), request.uri(), request.headers());
                 // With the page, so that two tabs that are opened at once come with the same one.
                 if doors.doors.per == Per::Browser
@@ -69,13 +80,13 @@ impl<S: State> Live<S> {
                         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
                     && doors.doors.cookies.known(request.headers()).is_none()
                 {
-                    let (cookie, _) = doors.doors.cookies.make(request.headers());
+                    let (cookie, _) = doors.doors.cookies.make(request.headers(), &mount.cookie_path());
                     response.headers_mut().insert(SET_COOKIE, cookie);
                 }
                 response
             });
         }
-        Self { hub, router }
+        Self { hub, router, nested: nested.into() }
     }
 
     /// The same, answering to loopback names and to those.
@@ -88,6 +99,10 @@ impl<S: State> Live<S> {
     /// The client finds the socket beside its own file, so that nesting needs no setting. Origin and `Host` are checked
     /// here: names that are not loopback's need [`App::allowed_host`](crate::App::allowed_host). Limits on connections
     /// are your listener's. `examples/nest` is such a router.
+    ///
+    /// Beneath another app, [`App::nest`](crate::App::nest) does all of it. A router that nests this one and is then
+    /// merged into a third needs `nest_service`, since axum's `merge` drops the fallback of a nested router, which
+    /// serves the page.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -179,8 +194,13 @@ impl<S: State> Live<S> {
 
     /// Ends gracefully: no new sessions or jobs, jobs asked to end and awaited, clients told when to come back.
     ///
-    /// Takes at most `deadline` and a second.
+    /// Takes at most `deadline` and a second. Apps that were nested beneath this one end with it.
     pub async fn drain(&self, deadline: Duration) {
+        let nested = futures_util::future::join_all(self.nested.iter().map(|app| (app.drain)(deadline)));
+        tokio::join!(self.drain_alone(deadline), nested);
+    }
+
+    async fn drain_alone(&self, deadline: Duration) {
         self.hub.draining.cancel();
         let cells = self.hub.all();
         cells.iter().for_each(|cell| cell.drain(Duration::from_secs(1)));

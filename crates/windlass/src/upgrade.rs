@@ -16,6 +16,7 @@ use windlass_protocol::Dialect;
 
 use crate::guest::{self, Guest, Per};
 use crate::hub::Hub;
+use crate::nested::Mount;
 use crate::program::State;
 use crate::{Error, connection};
 
@@ -49,7 +50,7 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
         Per::Browser => match hub.doors.cookies.known(headers) {
             Some(known) => (None, Some(known)),
             None => {
-                let (cookie, hash) = hub.doors.cookies.make(headers);
+                let (cookie, hash) = hub.doors.cookies.make(headers, &Mount::of(&request).cookie_path());
                 (Some(cookie), Some(hash))
             }
         },

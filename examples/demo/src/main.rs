@@ -15,7 +15,6 @@ mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::Router;
 use clap::Parser;
 use serde::Serialize;
 use windlass::prelude::*;
@@ -63,16 +62,14 @@ async fn main() -> Result {
     // Standard output holds the one line that says where to look; the log goes elsewhere.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
 
-    let (chat, console, training) = (chat::app().build()?, console::app().build()?, training::app().build()?);
-    // As services, not nested routers: axum drops the fallback of one when its outer router is merged.
-    let gallery = Router::new()
-        .nest_service("/chat", chat.router())
-        .nest_service("/console", console.router())
-        .nest_service("/training", training.router());
-    let served = app().router(source::router()).router(gallery).page(page!("page")).serve(options.addr).await;
-    let drain = Duration::from_secs(6);
-    tokio::join!(chat.drain(drain), console.drain(drain), training.drain(drain));
-    served
+    app()
+        .router(source::router())
+        .nest("/chat", chat::app())
+        .nest("/console", console::app())
+        .nest("/training", training::app())
+        .page(page!("page"))
+        .serve(options.addr)
+        .await
 }
 
 /// The app without its page: what the tests drive.

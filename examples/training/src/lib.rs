@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use windlass::PoolOptions;
 use windlass::prelude::*;
 
 mod network;
@@ -84,6 +85,8 @@ pub fn app() -> App<Training> {
         .action("stop", |_, cx, ()| cx.cancel("train"))
         .field("rate", |training| &mut training.rate)
         .on_change(|training, _cx, _field| training.take_rate())
+        // A training that is paused keeps its thread: those of other sessions must not wait for it.
+        .pool("training", PoolOptions { threads: 16, ..PoolOptions::default() })
         .page(page!("page"))
 }
 
@@ -97,6 +100,7 @@ fn start(training: &mut Training, cx: &mut Cx<Training>, (): ()) -> Result {
     *training = Training { status: "running", rate: training.rate, run, controls: controls.clone(), ..Training::new() };
     cx.notify(Level::Info, "Training started");
     cx.long_callback("train", move |job| train(job, &controls, run))
+        .pool("training")
         .on_partial(move |training, cx, step: Step| {
             if training.run == run {
                 training.take(step, cx);
@@ -117,7 +121,12 @@ fn start(training: &mut Training, cx: &mut Cx<Training>, (): ()) -> Result {
                     training.reason = Some(error.text);
                 }
                 Status::Cancelled => training.status = "stopped",
-                _ => {}
+                Status::Running(_) => {}
+                // Lost, above all.
+                _ => {
+                    training.status = "failed";
+                    training.reason = Some("the server went down before it ended".to_owned());
+                }
             }
         })
         .start()?;
