@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::{Result, broadcast, cell, counter, idle, jobs, machine, slow};
+use crate::{Result, bare, broadcast, cell, counter, idle, jobs, machine, slow};
 
 /// A server that accepts on loopback; ended when dropped.
 pub(crate) struct Server {
@@ -68,8 +68,8 @@ pub(crate) fn serve(role: &str, core: &str) -> Result<()> {
     runtime.block_on(async {
         match role {
             "counter-windlass" => counter::windlass_server::serve().await,
-            "counter-echo" => counter::echo_server::serve().await,
-            "cell-echo" => cell::echo_server::serve().await,
+            "counter-echo" => bare::serve(counter::echo_server::answer).await,
+            "cell-echo" => bare::serve(cell::echo_server::answer).await,
             "cell-sync-vec" => cell::windlass_server::sync_vec().await,
             "cell-tracked" => cell::windlass_server::tracked().await,
             "cell-plain" => cell::windlass_server::plain().await,
@@ -79,7 +79,7 @@ pub(crate) fn serve(role: &str, core: &str) -> Result<()> {
             "idle" => idle::serve().await,
             "slow" => slow::serve().await,
             "jobs-windlass" => jobs::serve().await,
-            "jobs-bare" => jobs::serve_bare().await,
+            "jobs-bare" => bare::serve(jobs::answer).await,
             _ => Err(format!("no server has the role {role}").into()),
         }
     })

@@ -8,18 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
-use tokio_tungstenite::accept_async_with_config;
-use tokio_tungstenite::tungstenite::Message;
 use windlass::PoolOptions;
 use windlass::prelude::*;
 
+use crate::bare::Bare;
 use crate::child::Server;
 use crate::machine::monotonic_nanos;
 use crate::pairs::{PAIRS, Spread, ours_first, quantile};
-use crate::peer::{Dialect, Peer, socket_options};
+use crate::peer::{Dialect, Peer};
 use crate::report::Report;
 use crate::{Result, machine};
 
@@ -131,33 +128,13 @@ fn compute(job: &Job) -> windlass::Result {
 }
 
 /// The baseline: a no-op on tokio's blocking threads for each message, and one frame of the same size.
-pub(crate) async fn serve_bare() -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    loop {
-        let (stream, _) = listener.accept().await?;
-        tokio::spawn(async move {
-            if let Err(error) = answer(stream).await {
-                eprintln!("bare: {error}");
-            }
-        });
-    }
-}
-
-async fn answer(stream: TcpStream) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let mut socket = accept_async_with_config(stream, Some(socket_options())).await?;
+pub(crate) async fn answer(mut socket: Bare) -> Result<()> {
     let (mut n, mut done) = (1_u64, 0_u64);
-    while let Some(Ok(message)) = socket.next().await {
-        let Message::Text(text) = message else { continue };
-        if !text.starts_with(r#"["a""#) {
-            continue;
-        }
+    while let Some(text) = socket.action().await {
         let (_, seq, _, by): (&str, u64, &str, i64) = serde_json::from_str(&text)?;
         tokio::task::spawn_blocking(move || black_box(by)).await?;
         (n, done) = (n + 1, done + 1);
-        let delta = serde_json::to_string(&("d", n, seq, [("done", done)]))?;
-        socket.send(Message::text(delta)).await?;
+        socket.answer(&("d", n, seq, [("done", done)])).await?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 
 mod allocations;
+mod bare;
 mod broadcast;
 mod cell;
 mod child;
