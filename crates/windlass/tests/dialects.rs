@@ -143,3 +143,41 @@ async fn what_is_no_message_of_the_dialect_closes_before_and_after_the_hello() {
     }
     server.stop().await;
 }
+
+/// YOURS-ALONE BOUNDED. What the first dialect's peers try, in the words of the second; somebody else notices nothing.
+#[tokio::test]
+async fn bad_input_in_the_second_dialect_ends_as_in_the_first() {
+    let server = Running::start(app()).await;
+    let mut bystander = support::Client::new(server.addr).await;
+    let deep = |levels: usize| {
+        let (open, shut) = ("[".repeat(levels), "]".repeat(levels));
+        format!(r#"{{"type":"action","seq":1,"name":"write","payload":{open}1{shut}}}"#)
+    };
+    let action = |seq: &str| format!(r#"{{"type":"action","seq":{seq},"name":"add","payload":1}}"#);
+    let mut tries = vec![
+        (deep(30_000), 4400),
+        (deep(100_000), 4413),
+        (r#"{"type":"action","seq":1,"seq":2,"name":"add","payload":1}"#.to_owned(), 4400),
+        (r#"{"type":"action","type":"ping","seq":1,"name":"add"}"#.to_owned(), 4400),
+        (r#"{"seq":1,"name":"add"}"#.to_owned(), 4400),
+        (r#"{"type":7}"#.to_owned(), 4400),
+        (r#"{"type":"ack","n":99}"#.to_owned(), 4400),
+        (r#"{"type":"ack","n":-1}"#.to_owned(), 4400),
+        (r#"{"type":"ping"} {"type":"ping"}"#.to_owned(), 4400),
+        (action("3"), 4411),
+    ];
+    tries.extend(
+        ["-1", "0", "1.5", "\"1\"", "null", "18446744073709551616", "9007199254740993"].map(|n| (action(n), 4400)),
+    );
+    for (text, code) in tries {
+        let mut talk = Talk::new(server.addr).await;
+        talk.hello(&Value::Null, &json!(0), 0).await;
+        talk.hear().await;
+        let shown = text.chars().take(100).collect::<String>();
+        talk.0.send(Message::text(text)).await.unwrap();
+        assert_eq!(talk.hear().await["close"], code, "{shown}");
+    }
+    bystander.act("add", json!(1)).await;
+    assert_eq!(bystander.frame().await, json!(["d", 2, 1, [["count", 1]]]), "the next frame, and nothing in between");
+    server.stop().await;
+}
