@@ -44,7 +44,8 @@ impl Pool {
         Self { shared: Shared::new(options, clock, Timekeeper::Caller) }
     }
 
-    /// Does what is due by the clock: ticks, timeouts, reports of progress, and ends of jobs that were cancelled while they waited.
+    /// Does what is due by the clock: ticks, timeouts, next attempts, reports of progress and of places in the queue,
+    /// and ends of jobs that were cancelled while they waited.
     ///
     /// Only for a pool that is [`driven`](Self::driven); any other does it by itself.
     pub fn run_due(&self) {
@@ -54,7 +55,7 @@ impl Pool {
     /// When [`run_due`](Self::run_due) has something to do next, by the pool's clock.
     #[must_use]
     pub fn due_at(&self) -> Option<Instant> {
-        self.shared.timers.next()
+        self.shared.timers.next(self.shared.clock.now())
     }
 
     /// Says what runs the futures of this pool; before, it takes none. Said again, it changes nothing.
@@ -340,6 +341,8 @@ impl Shared {
     fn left_queue(&self, state: &mut State, core: &Core) {
         if core.ranked {
             state.ranked -= 1;
+            // It has no place any more, and hears of the one that it waits in for its next attempt.
+            core.told_rank.store(0, Ordering::Relaxed);
         }
         self.plan_ranks(state);
     }
@@ -570,12 +573,6 @@ impl Shared {
         }
     }
 
-    fn forget_rest(&self, core: &Core) {
-        if core.retry.is_some() {
-            self.timers.remove_all(core.id);
-        }
-    }
-
     pub(crate) fn cancel(task: &Arc<dyn Task>) -> bool {
         let core = task.core();
         match core.life.on(Event::Cancel) {
@@ -598,13 +595,17 @@ impl Shared {
             self.left_queue(&mut state, core);
         }
         let resting = state.resting.remove(&core.id);
-        if resting.is_some() {
+        let has_rested = resting.is_some();
+        if has_rested {
             state.queues[core.form as usize].release(core.owner);
         }
         state.ending += 1;
         drop(state);
         drop((waiting, resting));
-        self.forget_rest(core);
+        if has_rested {
+            // Only then: it looks through the timers of all jobs.
+            self.timers.remove_all(core.id);
+        }
         task.discard_work();
         match self.timers.report_cancelled(Arc::clone(task)) {
             // The thread that shuts down may be waiting for just this.

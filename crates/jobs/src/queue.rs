@@ -66,9 +66,10 @@ impl<J> Queue<J> {
         if self.len + self.reserved + ending >= self.limits.queue_max.saturating_add(free) {
             return Err(Full::Queue);
         }
-        let Some(lane) = self.lanes.get(&owner) else { return Ok(()) };
-        let free = free.min(self.limits.owner_running_max.saturating_sub(lane.running));
-        if lane.waiting.len() + lane.reserved >= self.limits.owner_queue_max.saturating_add(free) {
+        let lane = self.lanes.get(&owner);
+        let (held, running) = lane.map_or((0, 0), |lane| (lane.waiting.len() + lane.reserved, lane.running));
+        let free = free.min(self.limits.owner_running_max.saturating_sub(running));
+        if held >= self.limits.owner_queue_max.saturating_add(free) {
             return Err(Full::Owner);
         }
         Ok(())
@@ -239,6 +240,13 @@ mod tests {
         queue.push(2, 20, 20);
         assert_eq!(queue.room(2, 0, 0), Err(Full::Queue));
         assert_eq!(queue.room(2, 0, 1), Ok(()), "what can run at once needs no place to wait");
+    }
+
+    #[test]
+    fn an_owner_of_whom_none_may_wait_has_room_only_for_what_runs_at_once() {
+        let queue: Queue<u64> = Queue::new(Limits { owner_queue_max: 0, ..LIMITS });
+        assert_eq!(queue.room(1, 0, 0), Err(Full::Owner));
+        assert_eq!(queue.room(1, 0, 1), Ok(()));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum Report<T, E> {
         /// How it failed: [`End::Failed`] or [`End::Panicked`].
         failure: End<T, E>,
     },
-    /// The progress or the log has changed; at most 10 times a second, the latest always before the end.
+    /// The progress or the log has changed; at most 10 times a second, the latest always before the end of an attempt.
     Progress(Progress),
     /// A period has passed.
     Tick {

@@ -57,7 +57,10 @@ impl<W, S> TypedTask<W, S> {
             return;
         }
         let is_end = matches!(report, Report::Ended(_));
-        if is_end && let Some(progress) = self.core.feed.report_progress(self.core.pool.clock.now()) {
+        // What the callback said last tells why it failed, and a next attempt may be a long time off.
+        if (is_end || matches!(report, Report::Retrying { .. }))
+            && let Some(progress) = self.core.feed.report_progress(self.core.pool.clock.now())
+        {
             self.call(sink, progress);
         }
         self.call(sink, report);

@@ -141,9 +141,10 @@ impl Timers {
         Due::Nothing
     }
 
-    /// When something is due next.
-    pub(crate) fn next(&self) -> Option<Instant> {
-        lock(&self.plan).timers.first_key_value().map(|(first, _)| first.at)
+    /// When something is due next: `now` when that is an end.
+    pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
+        let plan = lock(&self.plan);
+        if plan.cancelled.is_empty() { plan.first() } else { Some(now) }
     }
 
     /// Waits until something is due; false when nothing ever will be.

@@ -300,3 +300,77 @@ fn those_who_wait_hear_of_their_places_and_of_each_change() {
     assert_eq!(rank(&ears[3]), Some((1, Some(8 * SECOND))));
     drop(open);
 }
+
+#[test]
+fn a_place_that_is_the_same_in_the_next_attempt_is_told_again() {
+    let (pool, clock, _runtime) = driven(PoolOptions { threads: 1, ..PoolOptions::default() });
+    let (begun, has_begun) = mpsc::channel();
+    let block = || {
+        let (open, opened) = mpsc::channel::<()>();
+        let (begun, opened) = (begun.clone(), Mutex::new(opened));
+        let work = move |_: &Job| {
+            begun.send(()).unwrap();
+            opened.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            Ok::<_, Cancelled>(1)
+        };
+        pool.submit(Spec::new("gate", 1), work, ear().0).unwrap();
+        has_begun.recv_timeout(PATIENCE).unwrap();
+        open
+    };
+    let open = block();
+    let (sink, rx) = ear();
+    let spec = Spec::new("flaky", 2).ranked().retry(Retry::times(2));
+    pool.submit(spec, |_: &Job| Err(Cancelled), sink).unwrap();
+    pool.run_due();
+    assert_eq!(hear(&rx), Report::Waiting { rank: 1, eta: None });
+    open.send(()).unwrap();
+    assert_eq!(hear(&rx), Report::Started);
+    assert!(matches!(hear(&rx), Report::Retrying { attempt: 2, .. }));
+    let open = block();
+    clock.advance(SECOND);
+    pool.run_due();
+    assert!(matches!(hear(&rx), Report::Waiting { rank: 1, .. }));
+    open.send(()).unwrap();
+    assert_eq!(end(&rx), End::Failed(Cancelled));
+}
+
+#[test]
+fn what_was_logged_last_is_told_before_the_next_attempt_is_waited_for() {
+    let (pool, _, _runtime) = driven(PoolOptions::default());
+    let (sink, rx) = ear();
+    let work = |job: &Job| {
+        job.log("the rope slipped");
+        Err(Cancelled)
+    };
+    let job = pool.submit(Spec::new("flaky", 1).retry(Retry::times(2)), work, sink).unwrap();
+    assert_eq!(hear(&rx), Report::Started);
+    assert_eq!(hear(&rx), Report::Progress(Progress { lines: 1, ..Progress::default() }));
+    assert!(matches!(hear(&rx), Report::Retrying { attempt: 2, .. }));
+    assert_eq!(job.log_tail().len(), 1);
+}
+
+#[test]
+fn a_driven_pool_says_when_it_has_to_tell_places_and_ends() {
+    let (pool, clock, _runtime) = driven(PoolOptions { threads: 1, ..PoolOptions::default() });
+    let (open, opened) = mpsc::channel::<()>();
+    let (begun, has_begun) = mpsc::channel();
+    let opened = Mutex::new(opened);
+    let gate = move |_: &Job| {
+        begun.send(()).unwrap();
+        opened.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        Ok(1)
+    };
+    pool.submit(Spec::new("gate", 1), gate, ear().0).unwrap();
+    has_begun.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(pool.due_at(), None);
+    let (sink, rx) = ear();
+    let job = pool.submit(Spec::new("waits", 1).ranked(), |_: &Job| Ok(1), sink).unwrap();
+    assert_eq!(pool.due_at(), Some(clock.now()), "its place");
+    pool.run_due();
+    assert_eq!((pool.due_at(), hear(&rx)), (None, Report::Waiting { rank: 1, eta: None }));
+    job.cancel();
+    assert_eq!(pool.due_at(), Some(clock.now()), "its end");
+    pool.run_due();
+    assert_eq!((pool.due_at(), end(&rx)), (None, End::Cancelled));
+    open.send(()).unwrap();
+}
