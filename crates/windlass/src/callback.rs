@@ -191,7 +191,7 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
         let pool = services.pools.get(&options.pool)?;
         let form = work.form();
         // Before anything is asked of the session: a wrong setting is wrong whatever else runs.
-        let mut spec = options.spec(&name, owner, String::new())?;
+        let mut spec = options.spec(&name, owner)?;
         let key = options.key.as_deref().unwrap_or(&name);
         let before = if options.again == Again::Allow { Vec::new() } else { cx.turn.unfinished(key) };
         if options.again == Again::Refuse && !before.is_empty() {
@@ -205,8 +205,8 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
         spec.key = cx.turn.key().into();
         let functions = Functions { on_status, on_partial, development: services.development };
         let prepared = Box::new(Prepared { slot, spec, work, functions });
-        let after = before.last().copied();
-        Ok(cx.turn.start_with(name, options.start_options(), move |_id| JobWork { after, prepared }))
+        let work = JobWork { after: before, prepared };
+        Ok(cx.turn.start_with(name, options.start_options(), move |_id| work))
     }
 }
 

@@ -91,7 +91,7 @@ impl JobOptions {
         }
     }
 
-    /// The pool on which it runs, described with [`App::pool`](crate::App::pool); the app's first one by default.
+    /// The pool on which it runs, described with [`App::pool`](crate::App::pool); `"jobs"`, which every app has, by default.
     pub fn pool(mut self, name: impl Into<String>) -> Self {
         self.pool = name.into();
         self
@@ -166,7 +166,7 @@ impl JobOptions {
     /// # Errors
     ///
     /// The setting that is wrong.
-    pub(crate) fn spec(&self, name: &str, owner: u64, key: String) -> Result<Spec> {
+    pub(crate) fn spec(&self, name: &str, owner: u64) -> Result<Spec> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(Error::internal(format!("\"{name}\" cannot name a job: 1 to {NAME_BYTES_MAX} bytes")));
         }
@@ -175,7 +175,6 @@ impl JobOptions {
         spec.soft_timeout = self.timeout;
         spec.hard_timeout = self.hard_timeout.or(self.timeout.and_then(|timeout| timeout.checked_add(PATIENCE)));
         spec.retry = self.retry.clone();
-        spec.key = key.into();
         spec.ranked = !self.hidden;
         spec.check().map_err(|error| Error::internal(format!("the job \"{name}\": {error}")))?;
         Ok(spec)

@@ -18,8 +18,8 @@ pub(crate) type PartialFunction<S> = Arc<dyn Fn(&mut S, &mut Cx<S>, &str) -> Res
 
 /// What the engine carries from a turn to the pool without looking inside.
 pub(crate) struct JobWork<S: State> {
-    /// The job whose end it waits for, if that has not come yet.
-    pub(crate) after: Option<JobId>,
+    /// The jobs whose ends it waits for as far as they have not come yet, oldest first.
+    pub(crate) after: Vec<JobId>,
     pub(crate) prepared: Box<dyn Startable<S>>,
 }
 
@@ -114,8 +114,8 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
             Work::Blocking(run) => {
                 let handle = Arc::clone(&handle);
                 let run = move |job: &Job| {
-                    handle.get_or_init(|| job.handle());
-                    decided(job, prompter.hold(job, Returns::of::<T>()).outcome(job, &run))
+                    let own = handle.get_or_init(|| job.handle());
+                    decided(own, prompter.hold(job, Returns::of::<T>()).outcome(job, &run))
                 };
                 slot.submit(spec, run, sink)
             }
@@ -129,10 +129,7 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
                             Instead::Run => run(job).await,
                             instead => instead.outcome(&job, |_| Err(windlass_jobs::Cancelled.into())),
                         };
-                        if matches!(&outcome, Err(error) if !error.is_internal()) {
-                            own.give_up();
-                        }
-                        outcome
+                        decided(&own, outcome)
                     }
                 };
                 slot.submit_future(spec, run, sink)
@@ -151,7 +148,7 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
 }
 
 /// An error that is meant for the page is a decision: trying again would not change it.
-fn decided<T>(job: &Job, outcome: Result<T>) -> Result<T> {
+fn decided<T>(job: &JobHandle, outcome: Result<T>) -> Result<T> {
     if matches!(&outcome, Err(error) if !error.is_internal()) {
         job.give_up();
     }

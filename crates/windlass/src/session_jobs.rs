@@ -13,13 +13,14 @@ use crate::program::{Program, State};
 /// The jobs of one session. Bounded by the places that they hold in their pools.
 pub(crate) struct SessionJobs<S: State> {
     handles: HashMap<JobId, JobHandle>,
-    /// Those that start when another has ended.
+    /// Those that start when others have ended.
     behind: Vec<Behind<S>>,
 }
 
 struct Behind<S: State> {
     job: JobId,
-    after: JobId,
+    /// The jobs whose ends it waits for; never empty. One of them that waits itself stands for all before it.
+    after: Vec<JobId>,
     prepared: Box<dyn Startable<S>>,
     reporter: Arc<dyn Reporter<S>>,
 }
@@ -31,17 +32,23 @@ impl<S: State> Default for SessionJobs<S> {
 }
 
 impl<S: State> SessionJobs<S> {
-    /// Submits a job, or keeps it until the one before it has ended.
+    /// Submits a job, or keeps it until those before it have ended.
     pub(crate) fn start(&mut self, job: JobId, work: JobWork<S>, reporter: Arc<dyn Reporter<S>>) {
-        let JobWork { after, prepared } = work;
-        match after.filter(|&after| self.is_under_way(after)) {
-            Some(after) => self.behind.push(Behind { job, after, prepared, reporter }),
-            None => self.submit(job, prepared, &reporter),
+        let JobWork { mut after, prepared } = work;
+        after.retain(|after| self.handles.contains_key(after) || self.is_behind(*after));
+        if let Some(at) = after.iter().rposition(|&after| self.is_behind(after)) {
+            // It waits for those before it, which are the oldest: a long queue is to hold one id each.
+            after.drain(..at);
+        }
+        if after.is_empty() {
+            self.submit(job, prepared, &reporter);
+        } else {
+            self.behind.push(Behind { job, after, prepared, reporter });
         }
     }
 
-    fn is_under_way(&self, job: JobId) -> bool {
-        self.handles.contains_key(&job) || self.behind.iter().any(|behind| behind.job == job)
+    fn is_behind(&self, job: JobId) -> bool {
+        self.behind.iter().any(|behind| behind.job == job)
     }
 
     fn submit(&mut self, job: JobId, prepared: Box<dyn Startable<S>>, reporter: &Arc<dyn Reporter<S>>) {
@@ -60,8 +67,12 @@ impl<S: State> SessionJobs<S> {
             handle.cancel();
         } else if let Some(at) = self.behind.iter().position(|behind| behind.job == job) {
             let Behind { prepared, reporter, after, .. } = self.behind.remove(at);
-            // Who waits for it waits for the one before it from now on: two of a kind never run at once.
-            self.behind.iter_mut().filter(|behind| behind.after == job).for_each(|behind| behind.after = after);
+            // Who waits for it waits for those before it from now on: what is queued never runs beside one of its kind.
+            for behind in &mut self.behind {
+                if let Some(at) = behind.after.iter().position(|&after| after == job) {
+                    behind.after.splice(at..=at, after.iter().copied());
+                }
+            }
             reporter.report(prepared.cancelled());
         }
     }
@@ -80,7 +91,8 @@ impl<S: State> SessionJobs<S> {
             return;
         }
         self.handles.remove(&job);
-        while let Some(at) = self.behind.iter().position(|behind| behind.after == job) {
+        self.behind.iter_mut().for_each(|behind| behind.after.retain(|&after| after != job));
+        while let Some(at) = self.behind.iter().position(|behind| behind.after.is_empty()) {
             let Behind { job, prepared, reporter, .. } = self.behind.remove(at);
             self.submit(job, prepared, &reporter);
         }

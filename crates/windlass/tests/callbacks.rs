@@ -359,6 +359,34 @@ async fn again_while_one_runs_is_allowed_refused_replaced_or_queued() {
     }
 }
 
+/// Of several that run, each has to end, in whatever order they do.
+#[test]
+fn what_queues_or_replaces_waits_for_all_others_with_its_key() {
+    for again in [Again::Queue, Again::Replace] {
+        let start = |_: &mut Demo, cx: &mut Cx<Demo>, (name, again): (&str, Again)| {
+            cx.long_callback(name, |_| Ok(())).key("key").again(again).start().map(drop)
+        };
+        let mut t = app()
+            .action("both", move |state, cx: &mut Cx<Demo>, ()| -> Result {
+                start(state, cx, ("first", Again::Allow))?;
+                start(state, cx, ("second", Again::Allow))
+            })
+            .action("last", move |state, cx: &mut Cx<Demo>, ()| start(state, cx, ("last", again)))
+            .test();
+        t.send("both", ());
+        assert_eq!(t.jobs().running(), ["first", "second"]);
+        t.send("last", ());
+        if again == Again::Queue {
+            t.jobs().done("second", ());
+            assert_eq!(t.jobs().running(), ["first"], "the last one waits for both");
+            t.jobs().done("first", ());
+        }
+        assert_eq!(t.jobs().running(), ["last"]);
+        t.jobs().done("last", ());
+        assert_eq!(t.jobs().running(), [] as [&str; 0]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_failed_attempt_is_shown_and_a_refusal_is_final() {
     let tries = Arc::new(AtomicUsize::new(0));

@@ -1,4 +1,4 @@
-//! Example 7, ten thousand rows: a cell, a row or the order changes, and only that travels.
+//! Example 8, ten thousand rows: a cell, a row or the order changes, and only that travels.
 
 use std::sync::LazyLock;
 
