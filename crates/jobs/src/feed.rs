@@ -199,6 +199,10 @@ impl Feed {
         partials
     }
 
+    pub(crate) fn has_partials(&self) -> bool {
+        !lock(&self.told).partials.is_empty()
+    }
+
     /// Wakes a callback that waits: there is room, or its job was told to stop.
     pub(crate) fn wake(&self) {
         // A callback that has looked and not begun to wait holds the lock: without taking it, the ring could be missed.

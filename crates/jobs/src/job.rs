@@ -342,6 +342,12 @@ impl JobHandle {
         self.task.core().feed.take_partials()
     }
 
+    /// Whether partial results wait to be taken. After the end is reported none comes any more.
+    #[must_use]
+    pub fn has_partials(&self) -> bool {
+        self.task.core().feed.has_partials()
+    }
+
     /// How far the job has come.
     #[must_use]
     pub fn progress(&self) -> Progress {

@@ -198,7 +198,10 @@ fn tell<S: State, T: Send + 'static>(
         }
         Report::Partials => partials(reporter, functions, handle),
         Report::Ended(end) => {
-            partials(reporter, functions, handle);
+            // Most have been taken, and a turn for nothing would cost a copy of the state.
+            if handle.get().is_some_and(JobHandle::has_partials) {
+                partials(reporter, functions, handle);
+            }
             reporter.report(functions.ended(end, elapsed()));
         }
         _ => {}
@@ -222,4 +225,52 @@ fn partials<S: State, T>(reporter: &dyn Reporter<S>, functions: &Functions<S, T>
 
 fn shown(progress: &windlass_jobs::Progress) -> windlass_engine::Progress {
     windlass_engine::Progress { fraction: progress.fraction, text: progress.text.as_deref().map(str::to_owned) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use windlass_jobs::{Form, Pool, PoolOptions};
+
+    use super::*;
+
+    struct Ear(std::sync::Mutex<Sender<&'static str>>);
+
+    impl Reporter<u64> for Ear {
+        fn report(&self, report: JobReport<Program<u64>>) {
+            let what = match report {
+                JobReport::Started => "started",
+                JobReport::Partials(_) => "partials",
+                JobReport::Ended { .. } => "ended",
+                _ => "something else",
+            };
+            self.0.lock().unwrap().send(what).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_job_that_emits_nothing_costs_no_turn_for_partial_results() {
+        let pool = Pool::new(PoolOptions::default());
+        for (emits, told) in [(false, &["started", "ended"][..]), (true, &["started", "partials", "partials", "ended"])]
+        {
+            let (tx, rx) = channel();
+            let run = move |job: &Job| {
+                if emits {
+                    job.emit(1)?;
+                }
+                Ok(())
+            };
+            let on_partial: PartialFunction<u64> = Arc::new(|_, _, _| Ok(()));
+            let prepared = Prepared {
+                slot: pool.reserve(1, Form::Blocking).unwrap(),
+                spec: Spec::new("quiet", 1),
+                work: Work::Blocking(Box::new(run)),
+                functions: Functions { development: false, on_status: None, on_partial: Some(on_partial) },
+            };
+            let reporter = Arc::new(Ear(std::sync::Mutex::new(tx)));
+            assert!(Box::new(prepared).submit(reporter).is_ok());
+            assert_eq!(rx.iter().collect::<Vec<_>>(), told, "what waits at the end is told once more");
+        }
+    }
 }
