@@ -57,6 +57,9 @@ export class Outbox {
   }
 
   /**
+   * With `replaces` it takes the place, the number and the waiter of the last one, when that was not sent and is about
+   * the same; the last one stays when there is no room for it.
+   *
    * @param {string} name
    * @param {unknown} payload
    * @param {{ secret?: boolean, seen?: [epoch: number, n: number], replaces?: string }} [options]
@@ -64,27 +67,18 @@ export class Outbox {
    * @throws {TypeError} when the payload is no JSON
    */
   add(name, payload, { secret = false, seen, replaces } = {}) {
-    const seq = this.seq + 1;
+    const last = this.entries.at(-1);
+    const before = replaces !== undefined && last && !last.sent && last.replaces === replaces ? last : undefined;
+    const seq = before?.seq ?? this.seq + 1;
     const value = payload === undefined ? null : payload;
     const text = encode(seen ? ["a", seq, name, value, seen] : ["a", seq, name, value]);
     const kept = secret ? encode(["v", seq]) : text;
     /** @type {Entry} */
-    const entry = { seq, text, kept, sent: false, answered: null, pending: false, sentAt: 0, replaces };
-    return this.#take(entry) ? entry : null;
-  }
-
-  /**
-   * Takes back the last one, when it was not sent and is about that.
-   *
-   * @param {string} about
-   */
-  takeBack(about) {
-    const last = this.entries.at(-1);
-    if (!last || last.sent || last.replaces !== about) return undefined;
-    this.entries.pop();
-    this.#bytes -= byteLength(last.text);
-    this.seq--;
-    return last;
+    const entry = { seq, text, kept, sent: false, answered: null, pending: false, sentAt: 0, replaces, waiter: before?.waiter };
+    if (before) this.#drop((other) => other === before);
+    if (this.#take(entry)) return entry;
+    if (before) this.#take(before);
+    return null;
   }
 
   /**
@@ -165,24 +159,22 @@ export class Outbox {
    * @returns {Entry[]} those that left
    */
   release(saved) {
-    const gone = this.entries.filter((entry) => entry.answered !== null && (saved === null || entry.seq <= saved));
-    if (gone.length === 0) return gone;
-    this.entries = this.entries.filter((entry) => !gone.includes(entry));
-    for (const entry of gone) this.#bytes -= byteLength(entry.text);
-    return gone;
+    return this.#drop((entry) => entry.answered !== null && (saved === null || entry.seq <= saved));
   }
 
   /**
-   * Drops what is pending and not among these.
+   * Drops what is pending, though consumed, and not among those listed. What is above the ack of a welcome is not
+   * consumed, or not any more: a crash has undone it, and its outcome is to come like that of any other.
    *
-   * @param {number[]} seqs
+   * @param {number} ack
+   * @param {number[]} listed
    * @returns {Entry[]}
    */
-  loseAllBut(seqs) {
-    const gone = this.entries.filter(({ seq, pending }) => pending && !seqs.includes(seq));
-    this.entries = this.entries.filter((entry) => !gone.includes(entry));
-    for (const entry of gone) this.#bytes -= byteLength(entry.text);
-    return gone;
+  losePending(ack, listed) {
+    for (const entry of this.entries) {
+      if (entry.seq > ack) [entry.pending, entry.outcome] = [false, undefined];
+    }
+    return this.#drop(({ seq, pending }) => pending && !listed.includes(seq));
   }
 
   /**
@@ -196,6 +188,18 @@ export class Outbox {
     this.entries = [];
     this.#bytes = 0;
     this.seq = seq;
+    return gone;
+  }
+
+  /**
+   * @param {(entry: Entry) => boolean} goes
+   * @returns {Entry[]} those that left
+   */
+  #drop(goes) {
+    const gone = this.entries.filter(goes);
+    if (gone.length === 0) return gone;
+    this.entries = this.entries.filter((entry) => !goes(entry));
+    for (const entry of gone) this.#bytes -= byteLength(entry.text);
     return gone;
   }
 

@@ -199,11 +199,12 @@ export class Session extends EventTarget {
       const asks = /** @type {Declared[string]} */ (own(this.#tab.actions, name));
       /** @type {[number, number] | undefined} */
       const seen = asks?.only_if_seen && !this.#stale ? [this.#epoch, this.#n] : undefined;
-      const before = replaces === undefined ? undefined : this.#tab.outbox.takeBack(replaces)?.waiter;
       const entry = this.#tab.outbox.add(name, payload, { secret: secret || asks?.secret, seen, replaces });
       if (entry === null) throw new WindlassError("outbox_full", "too many actions wait for the server");
       const say = (/** @type {ActionState} */ state) => onState && guard(() => onState(state));
-      entry.waiter = before ? both(before, { until, state: say, resolve, reject }) : { until, state: say, resolve, reject };
+      /** @type {Waiter} */
+      const waiter = { until, state: say, resolve, reject };
+      entry.waiter = entry.waiter ? both(entry.waiter, waiter) : waiter;
       if (signal) {
         const withdraw = () => this.#withdraw(entry, signal.reason);
         signal.addEventListener("abort", withdraw);
@@ -439,7 +440,7 @@ export class Session extends EventTarget {
     else if (forgotten) this.#afresh("forgotten");
 
     // [PENDING-3] Another page of this client has heard how they ended.
-    for (const entry of tab.outbox.loseAllBut(pending)) this.#abandon(entry, "outcome_unknown");
+    for (const entry of tab.outbox.losePending(ack, pending)) this.#abandon(entry, "outcome_unknown");
 
     this.#streamEpoch = epoch;
     if (!resumed) this.#stale = true;
@@ -613,9 +614,11 @@ export class Session extends EventTarget {
    */
   #withdraw(entry, reason) {
     const { waiter } = entry;
+    const { outbox } = this.#tab;
     if (entry.sent) entry.waiter = NOBODY;
-    else {
-      this.#tab.outbox.void(entry);
+    // Not when another has taken its place.
+    else if (outbox.get(entry.seq) === entry) {
+      outbox.void(entry);
       this.#tab.save();
     }
     waiter?.reject(reason);

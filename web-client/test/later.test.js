@@ -131,3 +131,45 @@ test("an address that changes without a reload is told to an app that takes it",
     assert.deepEqual(world.socket.all(), expected);
   }
 });
+
+test("[ACTION-2] what was pending before a crash is sent again, and makes no gap", async () => {
+  const world = new World();
+  const app = await world.live({ welcome: { saved: 0 } });
+  const asked = app.action("ask", 1);
+  world.socket.receive(["d", 2, 1, [], { r: [[1, "pending"]] }]);
+  app.action("add", 1).catch(() => {});
+  world.socket.lose();
+  world.waitForSocket();
+  world.welcome({ epoch: EPOCH + 1, ack: 0, saved: 0 });
+  assert.deepEqual(world.socket.all(), [["a", 1, "ask", 1], ["a", 2, "add", 1]]);
+  world.socket.receive(["s", 1, 1, { count: 0 }]);
+  assert.equal(await asked, null, "this time its handler answered at once");
+});
+
+test("[SET-3] a write that the outbox has no room for leaves the one that it was to replace", async () => {
+  const world = new World();
+  const app = await world.live();
+  world.socket.lose();
+  const first = app.set(["text"], "short");
+  await assert.rejects(app.set(["text"], "x".repeat(1024 * 1024)), { code: "outbox_full" });
+  await assert.rejects(app.set(["text"], 1n), TypeError);
+  world.waitForSocket();
+  world.welcome({ resumed: true });
+  assert.deepEqual(world.socket.all(), [["a", 1, "$set", { path: ["text"], value: "short" }]]);
+  world.socket.receive(["d", 2, 1, []]);
+  assert.equal(await first, null);
+});
+
+test("a write that was replaced and is withdrawn then leaves the outbox as it is", async () => {
+  const world = new World();
+  const app = await world.live();
+  world.socket.lose();
+  const stop = new AbortController();
+  const first = app.set(["text"], "x".repeat(600_000), { signal: stop.signal });
+  const second = app.set(["text"], "y".repeat(600_000));
+  stop.abort(new Error("withdrawn"));
+  await assert.rejects(first, { message: "withdrawn" });
+  await assert.rejects(app.set(["other"], "z".repeat(600_000)), { code: "outbox_full" }, "it holds what replaced it");
+  assert.equal(app.pending, 1);
+  second.catch(() => {});
+});

@@ -428,7 +428,7 @@ impl Core {
     // The session.
 
     fn welcome(&mut self, welcome: Welcome, now: Duration) {
-        let Welcome { session, epoch, ack, saved, resumed, token, forgotten, actions, .. } = welcome;
+        let Welcome { session, epoch, ack, saved, resumed, token, pending, forgotten, actions, .. } = welcome;
         let (in_flight_max, message_bytes_max) = (welcome.actions_in_flight, welcome.message_bytes_max);
         let known = self.session.as_ref() == Some(&session);
         if known && epoch < self.session_epoch {
@@ -450,6 +450,10 @@ impl Core {
         } else if forgotten {
             // [FRESH-2]
             self.begin_afresh("forgotten");
+        }
+        // [PENDING-3] Another process with this identity has heard how they ended.
+        for entry in self.outbox.lose_pending(ack, &pending) {
+            self.abandon(&entry, ActionError::OutcomeUnknown);
         }
         self.traits = actions;
         self.stream_epoch = epoch;
@@ -666,6 +670,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// No server keeps a client away for longer, whatever it says.
 const SAID_MAX: Duration = Duration::from_secs(3_600);
 
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;
 #[cfg(test)]
 #[path = "transcripts.rs"]
 mod transcripts;

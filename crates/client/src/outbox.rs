@@ -212,6 +212,20 @@ impl Outbox {
         settled
     }
 
+    /// Drops what is pending, though consumed, and not among those listed. What is above the `ack` of a welcome is not
+    /// consumed, or not any more: a crash has undone it, and its outcome is to come like that of any other.
+    pub(crate) fn lose_pending(&mut self, ack: u64, listed: &[u64]) -> Vec<Entry> {
+        for entry in self.entries.iter_mut().filter(|entry| entry.seq > ack) {
+            entry.pending = false;
+            entry.outcome = None;
+        }
+        let (lost, kept): (Vec<_>, Vec<_>) =
+            self.entries.drain(..).partition(|entry| entry.pending && !listed.contains(&entry.seq));
+        self.entries = kept.into();
+        self.bytes -= lost.iter().map(|entry| entry.text.len()).sum::<usize>();
+        lost
+    }
+
     /// Lets go of what is answered and on disk; none for `saved` when the server keeps no durable store.
     pub(crate) fn release(&mut self, saved: Option<u64>) {
         let bytes = &mut self.bytes;

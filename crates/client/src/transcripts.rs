@@ -223,7 +223,7 @@ impl Run {
     }
 }
 
-fn core(identity: Identity, now: Duration) -> Core {
+pub(super) fn core(identity: Identity, now: Duration) -> Core {
     Core::new(CoreOptions { page: "/".to_owned(), outbox_max: 100, seed: 7 }, identity, now)
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Welcome {
     pub(crate) saved: Option<u64>,
     pub(crate) resumed: bool,
     pub(crate) token: Option<String>,
+    /// What is answered later, and whose outcome is to come or to come again.
+    pub(crate) pending: Vec<u64>,
     /// The session has let this client go, and it begins anew.
     pub(crate) forgotten: bool,
     /// What has to be known of some actions.
@@ -159,6 +161,11 @@ fn welcome(body: &Value) -> Result<Welcome, NoMessage> {
         token: match &body["token"] {
             Value::Null => None,
             Value::String(token) => Some(token.clone()),
+            _ => return Err(NoMessage),
+        },
+        pending: match &body["pending"] {
+            Value::Null => Vec::new(),
+            Value::Array(seqs) => seqs.iter().map(counter).collect::<Result<_, _>>()?,
             _ => return Err(NoMessage),
         },
         forgotten: body["forgotten"] == true,
