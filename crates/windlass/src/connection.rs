@@ -387,7 +387,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         }
     }
 
-    /// Pings, the deadline of hello and close, and the engine's timer.
+    /// Pings, the deadline of hello and close, and the engine's timer. It ends with a sleep that wakes the task, or over.
     fn timers(&mut self, task: &mut Context<'_>) -> Step {
         loop {
             let engine = self.cell.as_ref().and_then(|cell| cell.deadline()).map(|at| self.hub.instant(at));
@@ -409,7 +409,10 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             if stalled.is_some_and(|at| at <= now) {
                 self.begun = None;
                 self.outlet.close(CloseCode::BadMessage.into());
-                return self.write(task);
+                if let Step::Over = self.write(task) {
+                    return Step::Over;
+                }
+                continue;
             }
             if let (Some(at), Some(cell)) = (asked, &self.cell)
                 && at <= now
@@ -429,7 +432,10 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             if self.cell.is_none() && !self.hub.options.echoes {
                 self.outlet.close(Close::new(CloseCode::HelloTimeout));
                 self.due = now + CLOSE_MAX;
-                return self.write(task);
+                if let Step::Over = self.write(task) {
+                    return Step::Over;
+                }
+                continue;
             }
             // A process that slept has missed the answers, not the client.
             if now.saturating_duration_since(self.due) < PING_EVERY {
@@ -484,3 +490,30 @@ const CLOSE_MAX: Duration = Duration::from_secs(1);
 const TIMER_AGAIN: Duration = Duration::from_millis(50);
 const TEXTS_MAX: usize = 64;
 const ROUNDS_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+    use crate::App;
+
+    /// [HELLO-2]. The close went out, and a peer that did not answer it kept its place for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_answers_no_close_is_gone_a_second_later() {
+        #[derive(Clone, serde::Serialize)]
+        struct Nothing {}
+
+        // Nothing at all, and a frame that begins and does not end.
+        for first in [&b""[..], b"\x81"] {
+            let hub = Arc::clone(&App::new(|| Nothing {}).build().unwrap().hub);
+            let (mut peer, io) = tokio::io::duplex(4096);
+            peer.write_all(first).await.unwrap();
+            let socket = WebSocketStream::from_raw_socket(Metered::new(io), Role::Server, Some(config(4096))).await;
+            // A task of its own: nothing but its own timers wakes it.
+            let life = tokio::spawn(live(hub, Dialect::Compact, socket, Some(Guest::default())));
+            let late = HELLO_MAX + CLOSE_MAX * 2;
+            assert!(tokio::time::timeout(late, life).await.is_ok(), "it stays, after {first:?}");
+        }
+    }
+}
