@@ -13,7 +13,7 @@ use windlass_protocol::{Close, Dialect};
 use crate::lock;
 
 /// Where a connection's task finds what it has to send. Bounded: the engine sends one numbered frame until
-/// [`Outlet::flushed`] says that it has left, and a connection with a full outlet is not read.
+/// [`Outlet::set_flushed`] says that it has left, and a connection with a full outlet is not read.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) id: ConnectionId,
@@ -26,8 +26,6 @@ pub(crate) struct Outlet {
     /// Messages of this connection that wait in the session's inbox.
     waiting: AtomicUsize,
     waker: AtomicWaker,
-    /// The waker was used up.
-    woken: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +44,6 @@ impl Outlet {
             flushed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             waker: AtomicWaker::new(),
-            woken: AtomicBool::new(true),
         }
     }
 
@@ -112,16 +109,15 @@ impl Outlet {
 
     /// Makes the connection's task look here.
     pub(crate) fn wake(&self) {
-        self.woken.store(true, Ordering::Release);
         self.waker.wake();
     }
 
-    /// Registers the task that polls; always the same one, so that only a waker that was used up is replaced.
+    /// Registers the task that polls.
+    ///
+    /// Every poll does, before it looks: that a waker was used up cannot be noted beside it in one step, and a poll in
+    /// between would go to sleep with none. For a task that is registered already it costs two atomic steps.
     pub(crate) fn register(&self, waker: &Waker) {
-        if self.woken.load(Ordering::Acquire) {
-            self.woken.store(false, Ordering::Release);
-            self.waker.register(waker);
-        }
+        self.waker.register(waker);
     }
 
     /// The socket has taken everything.
