@@ -60,6 +60,8 @@ struct Core<S: State> {
     tasks: HashMap<Ticket, AbortHandle>,
     /// The connection whose task works now; it looks into its outlet by itself.
     worker: Option<ConnectionId>,
+    /// The deadline for which a timer was spawned, when no connection was there to bring it.
+    spawned_for: u64,
     /// A connection said hello in this turn.
     greeted: bool,
     /// A turn panicked outside user code; nothing of the session can be trusted.
@@ -87,6 +89,7 @@ impl<S: State> Cell<S> {
                 jobs: SessionJobs::default(),
                 tasks: HashMap::new(),
                 worker: None,
+                spawned_for: u64::MAX,
                 greeted: false,
                 failed: false,
             }),
@@ -301,8 +304,14 @@ impl<S: State> Cell<S> {
         let now = self.hub.time(began);
         if core.failed {
             while let Some(entry) = { lock(&self.inbox).pop() } {
-                if let Entry::Text(outlet, _) = entry {
-                    outlet.take_waiting();
+                match entry {
+                    Entry::Text(outlet, _) => outlet.take_waiting(),
+                    Entry::Hello(outlet, ..) => {
+                        // Found just before it failed.
+                        outlet.close(CloseCode::SessionFailed.into());
+                        core.wake(&outlet);
+                    }
+                    _ => {}
                 }
             }
             return false;
@@ -335,11 +344,14 @@ impl<S: State> Cell<S> {
         }
         self.carry_out(core);
         let deadline = core.session.deadline().map_or(u64::MAX, micros);
-        if self.deadline.swap(deadline, Ordering::AcqRel) != deadline && deadline != u64::MAX {
+        let is_new = self.deadline.swap(deadline, Ordering::AcqRel) != deadline && deadline != u64::MAX;
+        if is_new {
             core.outlets.iter().for_each(|outlet| core.wake(outlet));
-            if core.outlets.is_empty() {
-                self.hub.spawn_timer(Arc::downgrade(self), Time::after_origin(Duration::from_micros(deadline)));
-            }
+        }
+        // Also when it is not new: the last connection, which was to bring it, may just have gone.
+        if core.outlets.is_empty() && core.spawned_for != deadline && deadline != u64::MAX {
+            core.spawned_for = deadline;
+            self.hub.spawn_timer(Arc::downgrade(self), Time::after_origin(Duration::from_micros(deadline)));
         }
         self.news.store(core.session.has_news() && !core.outlets.is_empty(), Ordering::Release);
         if !core.session.is_attached() && self.detached_at.load(Ordering::Acquire) == u64::MAX {
@@ -591,7 +603,7 @@ mod tests {
     use windlass_protocol::{ClientMessage, Dialect};
 
     use super::*;
-    use crate::App;
+    use crate::{App, Cx, Disconnect, Result};
 
     #[derive(Clone, Default, Serialize)]
     struct Counter {
@@ -624,5 +636,39 @@ mod tests {
         }
         assert_eq!(outlet.closing(), None);
         assert_eq!(cell.view().unwrap()["count"], 65);
+    }
+
+    /// The last connection had the timer, and took it with it when it went: the job ran on, and kept its session.
+    #[tokio::test(start_paused = true)]
+    async fn a_deserted_job_ends_though_a_connection_that_was_replaced_outlives_its_successor() {
+        let app = App::new(Counter::default).action("start", |_, cx: &mut Cx<Counter>, (): ()| {
+            cx.long_future("wait", |_| std::future::pending::<Result>())
+                .on_disconnect(Disconnect::CancelAfter(Duration::from_secs(5)))
+                .start()
+                .map(drop)
+        });
+        let hub = Arc::clone(&app.build().unwrap().hub);
+        let [old, new] = [1, 2].map(|id| Arc::new(Outlet::new(ConnectionId(id), Dialect::Compact)));
+        let cell = hub.welcome(&old, hello(), &Guest::default()).unwrap();
+        cell.hello(Arc::clone(&new), Box::new(hello()), Secret([0; 16]));
+        assert_eq!(old.closing().map(|close| close.code), Some(CloseCode::TakenOver));
+        cell.texts(&new, &mut vec!["[\"a\",1,\"start\",null]".into()]);
+        cell.lost(new.id);
+        assert!(cell.deadline().is_some(), "the job is deserted");
+        cell.lost(old.id);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(cell.deadline(), None, "it was asked to end");
+    }
+
+    #[tokio::test]
+    async fn a_hello_that_comes_too_late_for_a_session_that_has_failed_is_answered() {
+        let hub = Arc::clone(&App::new(Counter::default).build().unwrap().hub);
+        let [first, late] = [1, 2].map(|id| Arc::new(Outlet::new(ConnectionId(id), Dialect::Compact)));
+        let cell = hub.welcome(&first, hello(), &Guest::default()).unwrap();
+        cell.fail();
+        cell.hello(Arc::clone(&late), Box::new(hello()), Secret([0; 16]));
+        for outlet in [first, late] {
+            assert_eq!(outlet.closing().map(|close| close.code), Some(CloseCode::SessionFailed));
+        }
     }
 }
