@@ -334,7 +334,7 @@ impl<A: App> Session<A> {
     pub fn handle(&mut self, app: &A, input: Input<'_, A>, now: Time) {
         match input {
             Input::Hello { connection, hello, secret } => self.hello(app, connection, *hello, secret, now),
-            Input::Identify { identity, client } => self.identify(identity, client),
+            Input::Identify { identity, client } => self.identify(app, identity, client),
             Input::Message { connection, message } => self.message(app, connection, message),
             Input::Ready(connection) => {
                 if let Some(attachment) = self.attached_mut(connection).and_then(|client| client.connection.as_mut()) {
@@ -485,12 +485,17 @@ impl<A: App> Session<A> {
         }
     }
 
-    fn identify(&mut self, identity: Arc<str>, client: ClientId) {
+    fn identify(&mut self, app: &A, identity: Arc<str>, client: ClientId) {
         self.identity = Some(identity);
-        for other in self.clients.extract_if(.., |other| other.id != client) {
-            let connections = other.connection.map(|held| held.id).into_iter();
-            for connection in connections.chain(other.contender.map(|contender| contender.connection)) {
+        let others: Vec<_> = self.clients.extract_if(.., |other| other.id != client).collect();
+        for other in others {
+            let held = other.connection.map(|held| held.id);
+            for connection in held.into_iter().chain(other.contender.map(|contender| contender.connection)) {
                 self.outputs.push(Output::Close(connection, CloseCode::SessionFailed.into()));
+            }
+            if held.is_some() {
+                // Its end, when it comes, is nobody's.
+                self.hear(app, &Hook::Disconnected, Cause::Client(other.id));
             }
         }
         self.clients.iter_mut().for_each(|client| client.is_changed = true);

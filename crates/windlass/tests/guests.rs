@@ -13,6 +13,7 @@ use windlass::{Identity, Per};
 struct Basket {
     items: i64,
     whose: Option<String>,
+    online: i64,
 }
 
 fn app() -> App<Basket> {
@@ -149,6 +150,27 @@ async fn a_session_goes_on_when_its_stranger_logs_in_and_opens_to_nobody_else() 
         assert_ne!(session(&thief), &old, "{cookie:?}");
         assert_eq!(thief.document["items"], 0);
     }
+    server.stop().await;
+}
+
+/// A page that was let go because another of its browser had logged in was counted for ever.
+#[tokio::test]
+async fn a_page_that_is_let_go_at_a_login_is_heard_to_leave() {
+    let app = with_people(app().session_per(Per::Browser))
+        .on_connect(|state, _cx| state.online += 1)
+        .on_disconnect(|state, _cx| state.online -= 1);
+    let server = Running::start(app).await;
+    let (socket, set) = open_with(server.addr, None, None).await.unwrap();
+    let cookie = set.unwrap().split(';').next().unwrap().to_owned();
+    let mut first = Client::on(socket, &tab(1)).await;
+    let second = join(&server, 2, Some(&cookie)).await;
+    assert_eq!(second.document["online"], 2);
+
+    first.socket = open_with(server.addr, None, Some(&format!("{cookie}; user=ada"))).await.unwrap().0;
+    first.hello().await;
+    assert_eq!(second.closed().await.1["code"], "session_failed");
+    let session = session(&first).as_str().unwrap().parse().unwrap();
+    assert_eq!(server.live.handle(session).view().unwrap()["online"], 1);
     server.stop().await;
 }
 
