@@ -23,7 +23,7 @@ use crate::program::{Post, Program, State, Update};
 use crate::role::Role;
 use crate::session_jobs::SessionJobs;
 use crate::test::{Instead, Returns};
-use crate::{Handle, Job, lock};
+use crate::{Handle, Job, lock, pace};
 
 /// A session in a server.
 pub(crate) struct Cell<S: State> {
@@ -271,7 +271,7 @@ impl<S: State> Cell<S> {
 
     /// Turns, until nothing is left or it is another's task's turn. Holds the role.
     fn work(self: &Arc<Self>, worker: Option<ConnectionId>, first: impl FnOnce(&mut Core<S>, Time)) {
-        if self.slow.load(Ordering::Relaxed) && self.hub.can_block() {
+        if self.slow.load(Ordering::Relaxed) && pace::may_block() {
             tokio::task::block_in_place(|| self.turns(worker, first));
         } else {
             self.turns(worker, first);

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -124,11 +124,6 @@ impl<S: State> Hub<S> {
 
     pub(crate) fn connection_id(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Whether a task may block its thread while others go on elsewhere.
-    pub(crate) fn can_block(&self) -> bool {
-        self.runtime.runtime_flavor() == RuntimeFlavor::MultiThread && Handle::try_current().is_ok()
     }
 
     /// A task that runs a session's turn when no connection's does.

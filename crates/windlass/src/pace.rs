@@ -70,7 +70,7 @@ impl Pace {
 }
 
 /// Whether this thread's other tasks can go on elsewhere.
-fn may_block() -> bool {
+pub(crate) fn may_block() -> bool {
     Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
