@@ -21,7 +21,6 @@ use crate::hooks::Hooks;
 use crate::hub::{Doors, Hub, HubOptions};
 use crate::live::Live;
 use crate::nested::Nestling;
-use crate::pace::Pace;
 use crate::page::Page;
 use crate::pools::{DEFAULT_POOL, Pools};
 use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
@@ -222,21 +221,14 @@ impl<S: State, V: View<S>> App<S, V> {
         if self.actions.iter().any(|action| action.name == name) {
             self.problems.push(format!("the action \"{name}\" is registered twice"));
         }
-        self.actions.push(Action { name, mode, run, only_if_seen: false, secret: false, pace: Pace::default() });
+        self.actions.push(Action::new(name, mode, run));
         self
     }
 
     /// Registers an action of the protocol's own.
     pub(crate) fn built_in(mut self, name: &'static str, run: Run<S>) -> Self {
         self.actions.retain(|action| action.name != name);
-        self.actions.push(Action {
-            name,
-            mode: Mode::Atomic,
-            run,
-            only_if_seen: false,
-            secret: false,
-            pace: Pace::default(),
-        });
+        self.actions.push(Action::new(name, Mode::Atomic, run));
         self
     }
 
@@ -255,9 +247,8 @@ impl<S: State, V: View<S>> App<S, V> {
     /// # let _ = app;
     /// ```
     pub fn only_if_seen(mut self) -> Self {
-        match self.last_action("only_if_seen") {
-            Some(action) => action.only_if_seen = true,
-            None => return self,
+        if let Some(action) = self.last_action("only_if_seen") {
+            action.only_if_seen = true;
         }
         self
     }
@@ -274,9 +265,8 @@ impl<S: State, V: View<S>> App<S, V> {
     /// # let _ = app;
     /// ```
     pub fn secret(mut self) -> Self {
-        match self.last_action("secret") {
-            Some(action) => action.secret = true,
-            None => return self,
+        if let Some(action) = self.last_action("secret") {
+            action.secret = true;
         }
         self
     }

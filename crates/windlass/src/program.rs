@@ -99,6 +99,12 @@ pub(crate) struct Action<S: State> {
     pub(crate) pace: Pace,
 }
 
+impl<S: State> Action<S> {
+    pub(crate) fn new(name: &'static str, mode: Mode, run: Run<S>) -> Self {
+        Self { name, mode, run, only_if_seen: false, secret: false, pace: Pace::default() }
+    }
+}
+
 pub(crate) enum Run<S: State> {
     Handler(Handler<S>),
     Query(Query<S>),
