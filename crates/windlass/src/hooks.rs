@@ -87,7 +87,7 @@ pub struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
-    /// The name of the action, or `update` or `async action`.
+    /// The name of the action, or `update`, `status function` or `async action`.
     #[must_use]
     pub fn what(&self) -> &'a str {
         self.what
@@ -207,8 +207,8 @@ impl<S: State, V: View<S>> App<S, V> {
         self.built_in(NAVIGATE, run)
     }
 
-    /// Hears that a handler, an update or an asynchronous action has failed or panicked, in a turn of its own after the
-    /// rollback: what it changes stays.
+    /// Hears that a handler, an update, a status function or an asynchronous action has failed or panicked, in a turn of
+    /// its own after the rollback: what it changes stays.
     ///
     /// ```
     /// # use windlass::prelude::*;
