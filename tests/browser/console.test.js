@@ -23,7 +23,7 @@ test('sixty jobs wait in order, run four at a time, are retried and can fail', w
   await row(page, 2).locator('.name[aria-expanded=true]').waitFor()
   await row(page, 2).locator('.log').getByText('5 turns').waitFor()
   await page.waitForFunction(() => Number(document.querySelector('.job[data-status=running] progress')?.getAttribute('value')) > 0.5)
-  await row(page, 60).getByText(/starts in \d+/).waitFor()
+  await row(page, 60).getByText(/done in \d+/).waitFor()
   await row(page, 5).getByText('the crate is too heavy for the hold').waitFor()
   await screenshots(page, 'console')
   await row(page, 5).getByRole('button', { name: 'Dismiss' }).click()

@@ -1,4 +1,4 @@
-//! Shows a job console: sixty jobs on a pool of four, with ranks, times to the start, retries, cancels and logs.
+//! Shows a job console: sixty jobs on a pool of four, with ranks, times to the end, retries, cancels and logs.
 //!
 //! All of the list is `$jobs`, which every session has; the state only counts.
 
