@@ -33,7 +33,6 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.core().stop();
         self.shared.finish();
     }
 }
@@ -124,8 +123,9 @@ impl Builder {
             identity.write(path)?;
         }
         let options = CoreOptions { page: self.page, outbox_max: self.outbox_max, seed: random::seed() };
-        let shared = Arc::new(Shared::new(|now| Core::new(options, identity, now), socket, self.identity_file));
-        let task = tokio::spawn(driver::run(Arc::clone(&shared)));
+        let (shared, tellers) = Shared::new(|now| Core::new(options, identity, now), socket, self.identity_file);
+        let shared = Arc::new(shared);
+        let task = tokio::spawn(driver::run(Arc::clone(&shared), tellers));
         Ok(Client { inner: Arc::new(Inner { shared, task: std::sync::Mutex::new(Some(task)) }) })
     }
 }
@@ -245,13 +245,13 @@ impl Client {
     /// The changes of the document from now on.
     #[must_use]
     pub fn changes(&self) -> Changes {
-        Changes(self.inner.shared.changes.subscribe())
+        Changes(self.inner.shared.changes())
     }
 
     /// The events from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events(self.inner.shared.events.subscribe())
+        Events(self.inner.shared.events())
     }
 
     /// How the client is connected.
@@ -296,14 +296,14 @@ impl Client {
         self.inner.shared.closes()
     }
 
-    /// Connects now: instead of waiting for the next attempt, or after a stop.
+    /// Connects now: instead of waiting for the next attempt, or after a stop other than [`Client::close`].
     pub fn retry(&self) {
         self.inner.shared.retry();
     }
 
-    /// Closes the connection and waits until it is. What has no outcome stays in the identity.
+    /// Ends the client for all its clones: closes the connection and waits until it is closed. What has no outcome stays
+    /// in the identity.
     pub async fn close(self) {
-        self.inner.shared.core().stop();
         self.inner.shared.finish();
         let task = self.inner.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(task) = task {

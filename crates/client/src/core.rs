@@ -215,7 +215,7 @@ impl Core {
         }
     }
 
-    /// Leaves for good, or until [`Core::retry`]. What has no outcome stays in the identity.
+    /// Leaves, until [`Core::retry`]. What has no outcome stays in the identity.
     pub(crate) fn stop(&mut self) {
         self.drop_socket(1000, String::new());
         self.become_stopped("closed");

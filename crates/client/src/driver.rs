@@ -39,20 +39,27 @@ pub(crate) struct Shared {
     origin: Instant,
     /// The core has something for the task.
     called: Notify,
+    /// Read and written under the core's lock, so that nobody opens or asks again what has ended.
     finished: AtomicBool,
     failure: Mutex<Option<ConnectError>>,
     read: AtomicU64,
     written: AtomicU64,
     welcomes: AtomicU64,
     closes: Mutex<BTreeMap<String, u64>>,
-    pub(crate) changes: broadcast::Sender<Change>,
-    pub(crate) events: broadcast::Sender<Event>,
+    changes: broadcast::WeakSender<Change>,
+    events: broadcast::WeakSender<Event>,
     pub(crate) status: watch::Sender<Status>,
 }
 
 impl Shared {
-    pub(crate) fn new(core: impl FnOnce(Duration) -> Core, socket: SocketUrl, identity_file: Option<PathBuf>) -> Self {
-        Self {
+    /// With what tells of changes and events, which is for [`run`]: it ends with the client, and so do its streams.
+    pub(crate) fn new(
+        core: impl FnOnce(Duration) -> Core,
+        socket: SocketUrl,
+        identity_file: Option<PathBuf>,
+    ) -> (Self, Tellers) {
+        let tellers = Tellers { changes: broadcast::channel(UNREAD_MAX).0, events: broadcast::channel(UNREAD_MAX).0 };
+        let shared = Self {
             core: Mutex::new(core(Duration::ZERO)),
             waiters: Mutex::default(),
             socket,
@@ -65,10 +72,11 @@ impl Shared {
             written: AtomicU64::new(0),
             welcomes: AtomicU64::new(0),
             closes: Mutex::default(),
-            changes: broadcast::channel(UNREAD_MAX).0,
-            events: broadcast::channel(UNREAD_MAX).0,
+            changes: tellers.changes.downgrade(),
+            events: tellers.events.downgrade(),
             status: watch::channel(Status::Connecting).0,
-        }
+        };
+        (shared, tellers)
     }
 
     /// Poison does not matter: nothing of the app's runs under the lock but what only looks.
@@ -108,14 +116,29 @@ impl Shared {
     }
 
     pub(crate) fn retry(&self) {
-        self.core().retry(self.now());
+        let mut core = self.core();
+        if !self.finished.load(Ordering::Relaxed) {
+            core.retry(self.now());
+        }
+        drop(core);
         self.called.notify_one();
     }
 
-    /// Ends the task after what the core still asks for.
+    /// Stops for good: ends the task after what the core still asks for.
     pub(crate) fn finish(&self) {
-        self.finished.store(true, Ordering::Release);
+        let mut core = self.core();
+        core.stop();
+        self.finished.store(true, Ordering::Relaxed);
+        drop(core);
         self.called.notify_one();
+    }
+
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+        subscribe(&self.changes)
+    }
+
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+        subscribe(&self.events)
     }
 
     pub(crate) fn take_failure(&self) -> Option<ConnectError> {
@@ -145,15 +168,33 @@ impl fmt::Debug for Shared {
     }
 }
 
+/// What tells whoever listens.
+pub(crate) struct Tellers {
+    changes: broadcast::Sender<Change>,
+    events: broadcast::Sender<Event>,
+}
+
+/// The stream of a client that has ended is at its end.
+fn subscribe<T: Clone>(teller: &broadcast::WeakSender<T>) -> broadcast::Receiver<T> {
+    teller.upgrade().map_or_else(|| broadcast::channel(1).1, |teller| teller.subscribe())
+}
+
 /// The life of a client: until it is told to finish.
-pub(crate) async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<Shared>, tellers: Tellers) {
     let mut link = Link::Down;
     loop {
-        let outputs = shared.core().outputs();
+        let (outputs, finished) = {
+            let mut core = shared.core();
+            (core.outputs(), shared.finished.load(Ordering::Relaxed))
+        };
+        let mut saved = false;
         for output in outputs {
-            carry_out(&shared, &mut link, output);
+            // The first stores the identity as it is by now: those behind it have nothing to add.
+            if !matches!(output, Output::Save) || !std::mem::replace(&mut saved, true) {
+                carry_out(&shared, &tellers, &mut link, output);
+            }
         }
-        if shared.finished.load(Ordering::Acquire) {
+        if finished {
             // Whoever still waits hears that the client is closed.
             shared.waiters().clear();
             return;
@@ -189,7 +230,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 /// The one place where what the core asks for is done.
-fn carry_out(shared: &Arc<Shared>, link: &mut Link, output: Output) {
+fn carry_out(shared: &Arc<Shared>, tellers: &Tellers, link: &mut Link, output: Output) {
     match output {
         Output::Open { route } => {
             *link = Link::Opening(Box::pin(open(shared.socket.clone(), route)));
@@ -206,8 +247,8 @@ fn carry_out(shared: &Arc<Shared>, link: &mut Link, output: Output) {
             }
         }
         // Nobody may be listening.
-        Output::Event(event) => drop(shared.events.send(event)),
-        Output::Change(change) => drop(shared.changes.send(change)),
+        Output::Event(event) => drop(tellers.events.send(event)),
+        Output::Change(change) => drop(tellers.changes.send(change)),
         Output::Status(status) => {
             match &status {
                 Status::Live => drop(shared.welcomes.fetch_add(1, Ordering::Relaxed)),

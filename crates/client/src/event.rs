@@ -113,7 +113,7 @@ pub enum Status {
         /// How long the wait is, from when it began.
         retry_after: Duration,
     },
-    /// There is no connection until [`Client::retry`](crate::Client::retry).
+    /// There is no connection until [`Client::retry`](crate::Client::retry), and after `closed` there is none any more.
     Stopped {
         /// Why: `login`, `taken_over` or `closed`.
         code: String,

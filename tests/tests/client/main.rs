@@ -193,6 +193,24 @@ async fn an_outbox_that_is_full_says_so() {
     assert_eq!(closed.send("add", 1).unwrap_err().code(), "closed");
 }
 
+/// NO-SILENCE: when one of its holders has closed a client, the others wait for nothing that never comes.
+#[tokio::test]
+async fn a_client_that_was_closed_has_ended_for_all_who_hold_it() {
+    let (address, _stop) = serve().await;
+    let client = Client::connect(format!("http://{address}")).await.unwrap();
+    let (other, third) = (client.clone(), client.clone());
+    let waits = tokio::spawn(async move { third.wait_for(|_| None::<()>).await });
+    let (mut changes, mut events) = (other.changes(), other.events());
+    client.close().await;
+    other.retry();
+    assert_eq!(other.send("add", 1).unwrap_err().code(), "closed");
+    // The snapshot may have come meanwhile.
+    while changes.next().await.is_some() {}
+    assert_eq!(events.next().await, None);
+    assert!(other.changes().next().await.is_none());
+    assert_eq!(waits.await.unwrap(), None);
+}
+
 /// [FRESH-1] What was meant for a session that is gone reaches no other.
 #[tokio::test]
 async fn a_session_that_is_gone_takes_its_actions_with_it() {
