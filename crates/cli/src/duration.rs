@@ -14,8 +14,14 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("\"{unit}\" is no unit of time; write 500ms, 10s, 2m or 1h")),
     };
     let number: f64 = number.parse().map_err(|_| format!("\"{text}\" is no duration; write 500ms, 10s, 2m or 1h"))?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("\"{text}\" is too long"))
+    Duration::try_from_secs_f64(number * seconds)
+        .ok()
+        .filter(|duration| *duration <= LONGEST)
+        .ok_or_else(|| format!("\"{text}\" is too long; {} h are the most", LONGEST.as_secs() / 3_600))
 }
+
+/// A year: far beyond any load, and within what the clock can count to.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 #[cfg(test)]
 mod tests {
@@ -26,7 +32,7 @@ mod tests {
         for (text, ms) in [("500ms", 500), ("10s", 10_000), ("3", 3_000), ("1.5m", 90_000), ("1h", 3_600_000)] {
             assert_eq!(parse(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "ten", "10x", "-1s", "1.2.3s"] {
+        for text in ["", "ten", "10x", "-1s", "1.2.3s", "8761h", "99999999999999999999h"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -75,6 +75,8 @@ async fn a_load_that_does_not_do_what_it_should_fails() {
         (&[url.as_str(), "--duration", "ten"], "no unit of time"),
         (&[url.as_str(), "--sessions", "0"], "--sessions"),
         (&[url.as_str(), "--rate", "0"], "above 0"),
+        (&[url.as_str(), "--rate", "1e-300"], "from 0.001"),
+        (&[url.as_str(), "--duration", "3000000000000000h"], "too long"),
     ] {
         let output = load(arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -55,8 +55,9 @@ pub(crate) struct Options {
 fn rate(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
-        .filter(|rate: &f64| *rate > 0.0 && rate.is_finite())
-        .ok_or("a rate is a number above 0".to_owned())
+        // Beyond, the time between two actions is none, or more than a clock can count to.
+        .filter(|rate: &f64| (0.001..=1_000_000.0).contains(rate))
+        .ok_or("a rate is a number above 0, from 0.001 to 1000000 a second".to_owned())
 }
 
 fn json(text: &str) -> Result<Value, String> {
