@@ -150,6 +150,21 @@ enum Ended {
     No,
 }
 
+/// What reading found.
+#[derive(Clone, Copy)]
+enum Read {
+    /// Messages, and perhaps there are more.
+    Came,
+    /// Messages, and then no more.
+    CameAndDrained,
+    /// Nothing was there.
+    Drained,
+    /// Nothing was asked for, or nothing more can be: there is no room, too much came, or the peer has erred.
+    Held,
+    /// The connection is over.
+    Over,
+}
+
 /// What a part of the poll found.
 enum Step {
     /// It waits for something.
@@ -194,6 +209,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
 
     fn poll(&mut self, task: &mut Context<'_>, until: Until) -> Poll<Ended> {
         self.outlet.register(task.waker());
+        let mut is_drained = false;
         for _ in 0..ROUNDS_MAX {
             if let Step::Over = self.write(task) {
                 return Poll::Ready(Ended::Yes);
@@ -206,17 +222,21 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                     cell.run_if_free(Some(self.outlet.id));
                 }
             }
-            let read = self.read(task);
+            // A socket that had no more to give wakes this task when it has: it is asked once a poll.
+            let read = if is_drained { Read::Drained } else { self.read(task) };
             if let Step::Over = self.timers(task) {
                 return Poll::Ready(Ended::Yes);
             }
+            is_drained = matches!(read, Read::Drained | Read::CameAndDrained);
             match read {
-                Err(()) => return Poll::Ready(Ended::Yes),
+                Read::Over => return Poll::Ready(Ended::Yes),
                 // A turn may have left something to send.
-                Ok(true) => {}
+                Read::Came | Read::CameAndDrained => {}
                 // With a full socket what is queued waits for it.
-                Ok(false) if self.sending.is_some() || self.nothing_to_send() => return Poll::Pending,
-                Ok(false) => {}
+                Read::Held | Read::Drained if self.sending.is_some() || self.nothing_to_send() => {
+                    return Poll::Pending;
+                }
+                Read::Held | Read::Drained => {}
             }
         }
         // Others want this thread as well.
@@ -290,10 +310,9 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         Some(CloseFrame { code: WsCode::from(close.code.number()), reason: close.reason().into() })
     }
 
-    /// Reads what has come and brings it to the session. `Ok(true)` when there was something.
-    fn read(&mut self, task: &mut Context<'_>) -> Result<bool, ()> {
-        let mut over = false;
-        let mut heard = false;
+    /// Reads what has come and brings it to the session.
+    fn read(&mut self, task: &mut Context<'_>) -> Read {
+        let (mut over, mut heard, mut drained) = (false, false, false);
         // A peer that does not read its answers, or whose session is busy, is not read either.
         let room = TEXTS_MAX.saturating_sub(self.outlet.waiting());
         let now = Instant::now();
@@ -313,6 +332,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                     } else {
                         (self.accounted, self.begun) = (read, None);
                     }
+                    drained = true;
                     break;
                 }
                 Poll::Ready(Some(Ok(message))) => {
@@ -361,7 +381,13 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         if came {
             self.bring();
         }
-        if over { Err(()) } else { Ok(came) }
+        match (came, drained) {
+            _ if over => Read::Over,
+            (true, true) => Read::CameAndDrained,
+            (true, false) => Read::Came,
+            (false, true) => Read::Drained,
+            (false, false) => Read::Held,
+        }
     }
 
     fn bring(&mut self) {

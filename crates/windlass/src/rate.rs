@@ -67,6 +67,9 @@ impl Rate {
     }
 
     fn refill(&mut self, now: Instant) {
+        if now <= self.at {
+            return;
+        }
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
         let (messages, bytes) = (f64::from(self.options.messages_per_second), f64::from(self.options.bytes_per_second));
