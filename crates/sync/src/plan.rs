@@ -41,7 +41,13 @@ impl Planner {
     /// Fills the outputs. With `pair_gaps`, new and old items that match nothing are paired in order where they lie
     /// between the same neighbours, so that a changed item is walked rather than replaced.
     pub(crate) fn plan(&mut self, pair_gaps: bool) {
-        self.find_sources();
+        self.removals.clear();
+        self.moves.clear();
+        self.permutation.clear();
+        if let Some(moved) = self.find_sources() {
+            self.moves.push(moved);
+            return;
+        }
         if pair_gaps {
             self.pair_gaps();
         }
@@ -54,7 +60,8 @@ impl Planner {
         self.find_moves();
     }
 
-    fn find_sources(&mut self) {
+    /// Finds where each new item was. Gives the one move that is all of the plan, when it sees that.
+    fn find_sources(&mut self) -> Option<(usize, usize)> {
         let (old, new) = (&self.old, &self.new);
         let shorter = old.len().min(new.len());
         let prefix = old.iter().zip(new).take_while(|(a, b)| a == b).count();
@@ -66,7 +73,7 @@ impl Planner {
 
         let (old_middle, new_middle) = (prefix..old.len() - suffix, prefix..new.len() - suffix);
         if old_middle.is_empty() || new_middle.is_empty() {
-            return;
+            return None;
         }
         if old_middle == new_middle {
             // One item that was moved needs no table of all that it passed. Where ids come twice the first of them
@@ -76,12 +83,12 @@ impl Planner {
             if before[0] == after[after.len() - 1] && before[1..] == after[..after.len() - 1] {
                 self.sources.truncate(prefix);
                 self.sources.extend((first + 1..=last).chain([first]).chain(old_middle.end..old.len()));
-                return;
+                return Some((first, last));
             }
             if before[before.len() - 1] == after[0] && before[..before.len() - 1] == after[1..] {
                 self.sources.truncate(prefix);
                 self.sources.extend([last].into_iter().chain(first..last).chain(old_middle.end..old.len()));
-                return;
+                return Some((last, first));
             }
         }
         self.heads.clear();
@@ -100,6 +107,7 @@ impl Planner {
                 *head = self.chain[*head - prefix];
             }
         }
+        None
     }
 
     fn pair_gaps(&mut self) {
@@ -131,7 +139,6 @@ impl Planner {
     }
 
     fn find_removals(&mut self) {
-        self.removals.clear();
         let mut end = self.old.len();
         while let Some(last) = self.kept[..end].iter().rposition(|kept| !kept) {
             let first = self.kept[..last].iter().rposition(|&kept| kept).map_or(0, |index| index + 1);
@@ -141,8 +148,6 @@ impl Planner {
     }
 
     fn find_moves(&mut self) {
-        self.moves.clear();
-        self.permutation.clear();
         self.ranks.clear();
         let mut rank = 0;
         self.ranks.extend(self.kept.iter().map(|&kept| {
