@@ -35,7 +35,7 @@ export function environment(options) {
   url.protocol = url.protocol.replace("http", "ws");
   return {
     url: url.href,
-    page: options.page ?? (window ? window.location.pathname + window.location.search : "/"),
+    page: options.page ?? (window ? pageOf(window) : "/"),
     storage: options.storage === undefined ? storageOf(window) : options.storage,
     keepDocument: options.keepDocument ?? true,
     WebSocket: options.WebSocket ?? globalThis.WebSocket,
@@ -51,6 +51,15 @@ export function environment(options) {
     window,
     visible: () => window?.document.visibilityState !== "hidden",
   };
+}
+
+/**
+ * Path and query of the page that a window shows.
+ *
+ * @param {Window} window
+ */
+export function pageOf({ location }) {
+  return location.pathname + location.search;
 }
 
 /** @param {Window | undefined} window */

@@ -120,11 +120,10 @@ export class Model {
     }
     this.#running--;
     if (this.#running) return;
-    this.#sending = NOTHING;
-    if (this.#edited) {
-      if (!this.part.lazy) this.send();
-      return;
-    }
+    // What was typed meanwhile goes now, unless it is the same again.
+    if (this.#edited && !this.part.lazy) this.send();
+    if (!this.#running) this.#sending = NOTHING;
+    if (this.#running || this.#edited) return;
     // What was refused stays, so that it can be mended.
     if (refused) this.#shown = this.part.expression.read(this.scope);
     else {

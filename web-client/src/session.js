@@ -11,7 +11,7 @@
 import { Claim } from "./claim.js";
 import { Connection } from "./connection.js";
 import { SyncedDocument, guard } from "./document.js";
-import { environment } from "./environment.js";
+import { environment, pageOf } from "./environment.js";
 import { WindlassError } from "./error.js";
 import { own } from "./own.js";
 import { NOBODY } from "./outbox.js";
@@ -235,13 +235,16 @@ export class Session extends EventTarget {
    * @param {string} url
    */
   navigate(url) {
-    this.#environment.window?.history.pushState(null, "", url);
-    this.#moved();
+    const { window } = this.#environment;
+    window?.history.pushState(null, "", url);
+    this.#moved(window ? pageOf(window) : url);
   }
 
-  #moved() {
-    const { window } = this.#environment;
-    if (window) this.#environment.page = window.location.pathname + window.location.search;
+  /** @param {string} page */
+  #moved(page) {
+    // What is behind # is the page's own business.
+    if (page === this.#environment.page) return;
+    this.#environment.page = page;
     if (!own(this.#tab.actions, NAVIGATE)) return;
     this.action(NAVIGATE, /** @type {never} */ (this.#environment.page)).catch((error) => this.#tell("error", error));
   }
@@ -297,7 +300,7 @@ export class Session extends EventTarget {
     // A listener of the page that has something to send before it goes registers with `capture`, and runs before this.
     window.addEventListener("pagehide", () => this.#leave(), { signal });
     window.addEventListener("pageshow", ({ persisted }) => persisted && this.#start(), { signal });
-    window.addEventListener("popstate", () => this.#moved(), { signal });
+    window.addEventListener("popstate", () => this.#moved(pageOf(window)), { signal });
     window.addEventListener("online", () => this.#connection.wake(), { signal });
     const { document } = window;
     // A phone may end a hidden page without another word.

@@ -132,6 +132,17 @@ test("an address that changes without a reload is told to an app that takes it",
   }
 });
 
+test("a popstate within the page tells nothing, and a client without a window is where it says", async () => {
+  const world = new World();
+  await world.live({ welcome: { actions: { $navigate: {} } } });
+  world.window.dispatchEvent(new Event("popstate"));
+  assert.deepEqual(world.socket.all(), [], "as when only the part behind # has changed");
+  const other = new World();
+  const app = await other.live({ options: { window: undefined }, welcome: { actions: { $navigate: {} } } });
+  app.navigate("/b?x=1");
+  assert.deepEqual(other.socket.all(), [["a", 1, "$navigate", "/b?x=1"]]);
+});
+
 test("[ACTION-2] what was pending before a crash is sent again, and makes no gap", async () => {
   const world = new World();
   const app = await world.live({ welcome: { saved: 0 } });
