@@ -103,8 +103,7 @@ async fn measure(server: &Server, sessions: usize, report: &mut Report) -> Resul
 /// Grows the state of one page, takes it as a snapshot, and shrinks it again.
 async fn swell(peer: &mut Peer) -> Result<()> {
     for bytes in [LARGE_BYTES, STATE_BYTES] {
-        peer.seq += 1;
-        peer.send(format!(r#"["a",{},"fill",{bytes}]"#, peer.seq)).await?;
+        peer.ask("fill", bytes).await?;
         peer.frame().await?;
         peer.acknowledge().await?;
         if bytes == LARGE_BYTES {

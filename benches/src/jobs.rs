@@ -188,8 +188,7 @@ async fn noops(server: &Server, peer: &mut Peer) -> Result<f64> {
     let (cpu, begun) = (server.cpu_time()?, Instant::now());
     let mut jobs = 0_u64;
     while begun.elapsed() < SLICE {
-        peer.seq += 1;
-        peer.send(format!(r#"["a",{},"noop",1]"#, peer.seq)).await?;
+        peer.ask("noop", 1).await?;
         number(peer, "done").await?;
         jobs += 1;
     }
@@ -213,8 +212,7 @@ async fn actions(peer: &mut Peer, length: Duration) -> Result<Vec<f64>> {
     let mut micros = Vec::new();
     while begun.elapsed() < length {
         let sent = Instant::now();
-        peer.seq += 1;
-        peer.send(format!(r#"["a",{},"add",1]"#, peer.seq)).await?;
+        peer.ask("add", 1).await?;
         number(peer, "count").await?;
         micros.push(sent.elapsed().as_secs_f64() * 1e6);
     }
@@ -229,8 +227,7 @@ async fn ticks(server: &Server, report: &mut Report) -> Result<()> {
     for round in 1..=4 {
         eprintln!("ticks: round {round} of 4");
         let bare = actions(&mut page, SLICE).await?;
-        page.seq += 1;
-        page.send(format!(r#"["a",{},"tick",10]"#, page.seq)).await?;
+        page.ask("tick", 10).await?;
         let mut late = Vec::new();
         for _ in 0..100 {
             let due = number(&mut page, "at").await?;
@@ -257,8 +254,7 @@ async fn results(server: &Server, report: &mut Report) -> Result<()> {
     for _ in 0..4 {
         let mut late = Vec::new();
         for _ in 0..100 {
-            page.seq += 1;
-            page.send(format!(r#"["a",{},"result",1]"#, page.seq)).await?;
+            page.ask("result", 1).await?;
             let returned = number(&mut page, "at").await?;
             late.push(micros().saturating_sub(returned) as f64 / 1e3);
         }
@@ -303,18 +299,10 @@ async fn beside(server: &Server, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// Sends an action and waits until it was answered.
 async fn act(peer: &mut Peer, name: &str, payload: usize) -> Result<()> {
-    peer.seq += 1;
-    peer.send(format!(r#"["a",{},"{name}",{payload}]"#, peer.seq)).await?;
-    answered(peer).await
-}
-
-/// Reads frames until the last action is answered.
-async fn answered(peer: &mut Peer) -> Result<()> {
-    // Messages are answered in order: the snapshot comes after what the action did.
-    peer.send(r#"["r"]"#.to_owned()).await?;
-    while !peer.frame().await?.0.is_object() {}
-    peer.acknowledge().await
+    peer.ask(name, payload).await?;
+    peer.refetch().await.map(drop)
 }
 
 /// Cancels what runs and waits, and waits until the page is told of all of it.

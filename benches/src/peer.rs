@@ -83,12 +83,18 @@ impl Peer {
         self.acknowledge().await
     }
 
+    /// Sends an action, and reads nothing.
+    pub(crate) async fn ask(&mut self, name: &str, payload: impl std::fmt::Display) -> Result<()> {
+        self.seq += 1;
+        let seq = self.seq;
+        self.send(format!(r#"["a",{seq},"{name}",{payload}]"#)).await
+    }
+
     /// Sends an action and reads its delta, which must be exactly what follows `["d",n,seq,`.
     pub(crate) async fn act(&mut self, name: &str, payload: &str, expected: &str) -> Result<()> {
-        self.seq += 1;
+        self.ask(name, payload).await?;
         self.n += 1;
         let (n, seq) = (self.n, self.seq);
-        self.send(format!(r#"["a",{seq},"{name}",{payload}]"#)).await?;
         let delta = self.receive().await?;
         let expected = format!(r#"["d",{n},{seq},{expected}"#);
         if delta != expected {
@@ -111,15 +117,15 @@ impl Peer {
         }
     }
 
-    /// Asks for a snapshot and reads it.
+    /// Asks for a snapshot and reads it; how long it is. Messages are answered in order: it comes after what every
+    /// action before it did.
     pub(crate) async fn refetch(&mut self) -> Result<usize> {
         self.send(r#"["r"]"#.to_owned()).await?;
         loop {
-            let text = self.receive().await?;
-            if text.starts_with(r#"["s""#) {
-                self.n += 1;
+            let (body, bytes) = self.frame().await?;
+            if body.is_object() {
                 self.acknowledge().await?;
-                return Ok(text.len());
+                return Ok(bytes);
             }
         }
     }
