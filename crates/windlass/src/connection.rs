@@ -75,6 +75,9 @@ async fn live<S: State, IO: AsyncRead + AsyncWrite + Unpin>(
         }
     };
     if let Ended::No = greeted {
+        if closing.is_cancelled() {
+            connection.outlet.close(crate::hub::draining());
+        }
         poll_fn(|task| connection.poll(task, Until::Over)).await;
     }
 }

@@ -202,8 +202,7 @@ impl<S: State> Live<S> {
 
     async fn drain_alone(&self, deadline: Duration) {
         self.hub.draining.cancel();
-        let cells = self.hub.all();
-        cells.iter().for_each(|cell| cell.drain(Duration::from_secs(1)));
+        self.hub.all().iter().for_each(|cell| cell.drain(Duration::from_secs(1)));
         let hub = Arc::clone(&self.hub);
         // Waits for threads, so it waits on one.
         let jobs = tokio::task::spawn_blocking(move || hub.program.services.pools.shutdown(deadline));
@@ -214,12 +213,13 @@ impl<S: State> Live<S> {
             Ok(0) | Err(_) => {}
             Ok(lost) => tracing::warn!(lost, "jobs did not end in time"),
         }
-        // The last turns: what the jobs reported reaches the pages before the close does.
-        for cell in &cells {
+        self.hub.closing.cancel();
+        // The last turns: what the jobs reported reaches the pages before the close does. Listed once more, for pages
+        // that were on their way in; who comes even later finds `closing`.
+        for cell in self.hub.all() {
             cell.run_if_free(None);
             cell.close(hub::draining);
         }
-        self.hub.closing.cancel();
         self.hub.tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(1), self.hub.tasks.wait()).await;
     }

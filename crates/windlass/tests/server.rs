@@ -415,6 +415,36 @@ async fn a_server_that_goes_down_ends_its_jobs_and_tells_its_clients_when_to_ret
     assert!(TcpStream::connect(addr).await.is_err());
 }
 
+/// NO-SILENCE. A page whose session was being made when the server went down was cut off without a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_page_on_its_way_in_hears_that_the_server_goes_down() {
+    let (entered, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (at, open_at) = (Arc::clone(&entered), Arc::clone(&gate));
+    let server = Running::start(App::new(move || {
+        // The first is the app's own look at its state.
+        if at.fetch_add(1, Ordering::AcqRel) > 0 {
+            while open_at.load(Ordering::Acquire) == 0 {
+                std::thread::yield_now();
+            }
+        }
+        Demo::default()
+    }))
+    .await;
+    let silent = Client::silent(open(server.addr, None).await.unwrap(), "bbbbbbbbbbbbbbbbbbbbbbbb");
+    let mut page = Client::silent(open(server.addr, None).await.unwrap(), "0f1e2d3c4b5a69788796a5b4");
+    page.send(&json!(["h", { "client": page.id, "instance": "01" }])).await;
+    while entered.load(Ordering::Acquire) < 2 {
+        tokio::task::yield_now().await;
+    }
+    let live = server.live.clone();
+    let drained = tokio::spawn(async move { live.drain(Duration::from_secs(1)).await });
+    assert_eq!(silent.closed().await.0, 4503, "by now all that were there have heard");
+    gate.store(1, Ordering::Release);
+    assert_eq!(page.closed().await.0, 4503);
+    drained.await.unwrap();
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn updates_from_outside_reach_their_session_and_a_broadcast_all() {
     let server = Running::start(app()).await;
