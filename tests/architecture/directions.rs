@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("windlass-engine", &["windlass-protocol", "windlass-sync"]),
     ("windlass", &["windlass-protocol", "windlass-sync", "windlass-engine", "windlass-store", "windlass-jobs"]),
     ("windlass-client", &["windlass-protocol", "windlass-sync"]),
-    ("windlass-cli", &["windlass", "windlass-client"]),
+    ("windlass-cli", &["windlass", "windlass-client", "windlass-proxy"]),
     ("windlass-tests", ANY),
     ("windlass-benches", ANY),
     // The gallery nests the other examples; each example is checked as EXAMPLE.
@@ -102,6 +102,8 @@ fn a_planted_edge_is_found_and_an_allowed_one_is_not() {
         ("windlass", "windlass-store", true),
         ("windlass", "windlass-client", false),
         ("windlass-tests", "windlass-engine", true),
+        ("windlass-proxy", "windlass-protocol", false),
+        ("windlass-cli", "windlass-proxy", true),
         ("xtask", "windlass", false),
         ("demo", "readme", true),
         ("readme", "demo", false),

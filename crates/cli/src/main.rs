@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod duration;
 mod load;
+mod proxy;
 
 /// Tools for apps that are built with Windlass.
 #[derive(Parser)]
@@ -19,12 +20,15 @@ struct Cli {
 enum Command {
     /// Connect many sessions to an app and let each act, as so many pages would
     Load(load::Options),
+    /// Put a bad network between a page and an app: delays, cuts, resets, silence
+    Proxy(proxy::Options),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Load(options) => load::main(options).await,
+        Command::Proxy(options) => proxy::main(options).await,
     }
 }
 
