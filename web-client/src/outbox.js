@@ -181,10 +181,10 @@ export class Outbox {
    * Empties it; the next number follows `seq`.
    *
    * @param {number} seq
-   * @returns {Entry[]} those that had no outcome
+   * @returns {Entry[]} those that had no outcome, or were not saved for who waits for that
    */
   clear(seq) {
-    const gone = this.entries.filter((entry) => entry.answered === null);
+    const gone = this.entries.filter(({ answered, waiter }) => answered === null || waiter?.until === "saved");
     this.entries = [];
     this.#bytes = 0;
     this.seq = seq;

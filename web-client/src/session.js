@@ -367,7 +367,8 @@ export class Session extends EventTarget {
 
   #hello() {
     const { tokens, client, event, outbox } = this.#tab;
-    const sent = outbox.entries.findLast((entry) => entry.sent && entry.answered === null)?.seq;
+    // Answered ones too: a crash may have undone what is not saved, and then they are sent again.
+    const sent = outbox.entries.findLast((entry) => entry.sent)?.seq;
     this.#connection.send(["h", {
       token: tokens[0] ?? null,
       client,

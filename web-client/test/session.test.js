@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EPOCH, World } from "./support/world.js";
+import { EPOCH, World, settled } from "./support/world.js";
 
 const OTHER_SESSION = "ffffffffffffffffffffffff";
 
@@ -335,6 +335,22 @@ test("with a durable store an action stays in the outbox until it is saved, and 
   assert.equal(restored, 1);
   world.socket.receive(["d", 2, 2, [], { r: [[2, "refused", "forbidden", "no longer"]] }]);
   assert.deepEqual(world.errors.map(({ code, seq }) => [code, seq]), [["forbidden", 2]], "what was undone and is not applied again is said");
+});
+
+test("[FRESH-1] who waits for the disk is told when the session goes before", async () => {
+  const world = new World();
+  const app = await world.live({ welcome: { saved: 0 } });
+  const saved = app.action("add", 1, { until: "saved" });
+  assert.equal(await first(saved, () => world.socket.receive(["d", 2, 1, [["count", 1]]])), "waits");
+  const hello = world.resume({ session: "b".repeat(24), resumed: false, ack: 0, saved: 0, token: "b.b" });
+  assert.deepEqual(hello.sent, [EPOCH, 1], "a crash may have undone what is answered and not saved");
+  await assert.rejects(saved, { code: "outcome_unknown" });
+
+  async function first(promise, act) {
+    act();
+    await settled();
+    return Promise.race([promise, Promise.resolve("waits")]);
+  }
 });
 
 test("after `later` nothing more is sent on this connection, and all of it after the next welcome", async () => {

@@ -173,7 +173,7 @@ impl Client {
     ///
     /// When the action cannot be taken: its payload does not serialise, the outbox is full, the client has stopped.
     pub fn send(&self, name: &str, payload: impl Serialize) -> Result<Pending, ActionError> {
-        self.act(name, payload, false)
+        self.send_with(name, payload, ActionOptions::default())
     }
 
     /// As [`Client::send`], with a content that is not kept in the [`Identity`]: a process that starts again does not
@@ -183,14 +183,33 @@ impl Client {
     ///
     /// As [`Client::send`].
     pub fn send_secret(&self, name: &str, payload: impl Serialize) -> Result<Pending, ActionError> {
-        self.act(name, payload, true)
+        self.send_with(name, payload, ActionOptions { secret: true, ..ActionOptions::default() })
     }
 
-    fn act(&self, name: &str, payload: impl Serialize, secret: bool) -> Result<Pending, ActionError> {
+    /// As [`Client::send`], with all that may be said about it.
+    ///
+    /// ```no_run
+    /// # async fn run(client: windlass_client::Client) -> Result<(), windlass_client::ActionError> {
+    /// use windlass_client::{ActionOptions, Until};
+    ///
+    /// let options = ActionOptions { until: Until::Saved, ..ActionOptions::default() };
+    /// let receipt = client.send_with("pay", 100, options)?.await?; // from here on no crash of the server undoes it
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`].
+    pub fn send_with(
+        &self,
+        name: &str,
+        payload: impl Serialize,
+        options: ActionOptions,
+    ) -> Result<Pending, ActionError> {
         let payload =
             serde_json::to_string(&payload).map_err(|error| ActionError::Payload { text: error.to_string() })?;
         let shared = &self.inner.shared;
-        let (ticket, outcome) = shared.act(name, &payload, secret)?;
+        let (ticket, outcome) = shared.act(name, &payload, options)?;
         Ok(Pending { shared: Arc::clone(shared), ticket, outcome })
     }
 
@@ -311,6 +330,25 @@ impl Client {
             _ = task.await;
         }
     }
+}
+
+/// How an action is sent, and what its outcome is waited for. See [`Client::send_with`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ActionOptions {
+    /// Its content is not kept in the [`Identity`]; false by default.
+    pub secret: bool,
+    /// What the [`Pending`] waits for; [`Until::Applied`] by default.
+    pub until: Until,
+}
+
+/// What the end of an action is. What was refused or has failed is told at once in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Until {
+    /// The document shows its effect. A server that crashes may still undo it; then it is sent again by itself.
+    #[default]
+    Applied,
+    /// Its effect is on the server's disk. With a server that keeps no durable store, the same as applied.
+    Saved,
 }
 
 /// Bytes of messages, without what the network adds.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::client::ActionOptions;
 use crate::event::{self, Change, Event, Status};
 use crate::identity::Identity;
 use crate::outbox::{Entry, Outbox, Waiter};
@@ -187,14 +188,21 @@ impl Core {
 
     /// Asks the server for something; the ticket comes back in [`Output::Answer`]. What is secret is not kept in the
     /// identity.
-    pub(crate) fn act(&mut self, name: &str, payload: &str, secret: bool, now: Duration) -> Result<u64, ActionError> {
+    pub(crate) fn act(
+        &mut self,
+        name: &str,
+        payload: &str,
+        mut options: ActionOptions,
+        now: Duration,
+    ) -> Result<u64, ActionError> {
         if let Status::Stopped { code } = &self.status {
             return Err(ActionError::Stopped { code: code.clone() });
         }
         self.tickets += 1;
         let traits = self.traits.get(name).copied().unwrap_or_default();
         let seen = (traits.only_if_seen && !self.stale).then_some((self.epoch, self.n));
-        if !self.outbox.add(name, payload, seen, secret || traits.secret, self.tickets) {
+        options.secret |= traits.secret;
+        if !self.outbox.add(name, payload, seen, options, self.tickets) {
             return Err(ActionError::OutboxFull);
         }
         if !self.pump(now) {
@@ -481,7 +489,7 @@ impl Core {
                 self.abandon(&entry, ActionError::OutcomeUnknown);
             }
         }
-        self.outbox.release(saved);
+        self.release();
         self.phase = Phase::Live;
         self.due = None;
         self.live_since = Some(now);
@@ -517,6 +525,13 @@ impl Core {
     fn abandon(&mut self, entry: &Entry, unsent: ActionError) {
         let error = if entry.sent { ActionError::OutcomeUnknown } else { unsent };
         self.answer(entry.seq, entry.waiter, Err(error));
+    }
+
+    /// Lets go of what is answered and on disk.
+    fn release(&mut self) {
+        for (seq, waiter, value) in self.outbox.release(self.saved) {
+            self.answer(seq, waiter, Ok(value));
+        }
     }
 
     fn answer(&mut self, seq: u64, waiter: Waiter, outcome: Result<Value, ActionError>) {
@@ -578,8 +593,7 @@ impl Core {
             self.saved = saved.or(self.saved);
         }
         self.ack = self.ack.max(ack);
-        let settled = self.outbox.settle(ack);
-        self.outbox.release(self.saved);
+        let settled = self.outbox.settle(ack, self.saved.is_some());
         if !events.is_empty() || !settled.is_empty() {
             self.outputs.push_back(Output::Save);
         }
@@ -592,10 +606,11 @@ impl Core {
                 Outcome::Refused { code, text } => Err(ActionError::Refused { code, text }),
                 Outcome::Pending => continue,
             };
-            // Whoever asked was told something else before: now it is told to whoever listens.
-            let waiter = if settled.again { Waiter::Gone } else { settled.waiter };
-            self.answer(settled.seq, waiter, outcome);
+            // Whoever asked was told something else before, if not waiting still: it is told to whoever listens.
+            let told = settled.again && settled.waiter == Waiter::Nobody;
+            self.answer(settled.seq, if told { Waiter::Gone } else { settled.waiter }, outcome);
         }
+        self.release();
         if restored {
             self.outputs.push_back(Output::Event(Event::Restored));
         }

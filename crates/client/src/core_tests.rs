@@ -50,7 +50,8 @@ fn welcomed_again(core: &mut Core, more: Value) -> (Vec<String>, Vec<Answer>) {
 #[test]
 fn what_is_pending_and_not_listed_has_told_its_outcome_elsewhere() {
     let mut core = live(Identity::new("me".to_owned()), json!({}));
-    let [first, second] = [1, 2].map(|by| core.act("slow", &by.to_string(), false, Duration::ZERO).unwrap());
+    let [first, second] =
+        [1, 2].map(|by| core.act("slow", &by.to_string(), ActionOptions::default(), Duration::ZERO).unwrap());
     say(&mut core, &json!(["d", 2, 2, [], { "r": [[1, "pending"], [2, "pending"]] }]));
     let (sent, answers) = welcomed_again(&mut core, json!({ "resumed": true, "ack": 2, "pending": [2] }));
     assert_eq!((sent, answers), (Vec::new(), vec![(first, Err(ActionError::OutcomeUnknown))]));
@@ -65,7 +66,7 @@ fn what_is_pending_and_not_listed_has_told_its_outcome_elsewhere() {
 #[test]
 fn what_was_pending_before_a_crash_is_sent_again() {
     let mut core = live(Identity::new("me".to_owned()), json!({ "saved": 0 }));
-    let ticket = core.act("slow", "1", false, Duration::ZERO).unwrap();
+    let ticket = core.act("slow", "1", ActionOptions::default(), Duration::ZERO).unwrap();
     say(&mut core, &json!(["d", 2, 1, [], { "r": [[1, "pending"]] }]));
     let (sent, answers) = welcomed_again(&mut core, json!({ "epoch": 2, "saved": 0 }));
     assert_eq!((sent, answers), (vec![r#"["a",1,"slow",1]"#.to_owned()], Vec::new()));

@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use windlass_protocol::Dialect;
 
-use crate::client::Traffic;
+use crate::client::{ActionOptions, Traffic};
 use crate::core::{Core, Output};
 use crate::url::SocketUrl;
 use crate::wire::Ended;
@@ -96,12 +96,12 @@ impl Shared {
         &self,
         name: &str,
         payload: &str,
-        secret: bool,
+        options: ActionOptions,
     ) -> Result<(u64, oneshot::Receiver<Result<Value, ActionError>>), ActionError> {
         let (answer, outcome) = oneshot::channel();
         // Both under the core's lock, so that no answer comes before its waiter is known.
         let mut core = self.core();
-        let ticket = core.act(name, payload, secret, self.now())?;
+        let ticket = core.act(name, payload, options, self.now())?;
         self.waiters().insert(ticket, answer);
         drop(core);
         self.called.notify_one();

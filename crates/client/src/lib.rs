@@ -49,7 +49,7 @@ mod random;
 mod url;
 mod wire;
 
-pub use client::{Builder, Changes, Client, Events, Pending, Traffic};
+pub use client::{ActionOptions, Builder, Changes, Client, Events, Pending, Traffic, Until};
 pub use error::{ActionError, ConnectError};
 pub use event::{Change, Event, JobView, Notify, Status};
 pub use identity::Identity;

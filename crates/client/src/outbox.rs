@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::client::{ActionOptions, Until};
 use crate::wire::Outcome;
 
 #[derive(Debug)]
@@ -28,6 +29,10 @@ pub(crate) struct Entry {
     /// As it was told, until the ack covers it.
     outcome: Option<Outcome>,
     pub(crate) waiter: Waiter,
+    /// Whoever waits wants to hear of it when it is on the server's disk.
+    until_saved: bool,
+    /// The reply, while it waits for that.
+    value: Option<Value>,
 }
 
 /// Who waits for an action.
@@ -116,9 +121,9 @@ impl Outbox {
         self.entries.iter().find(|entry| entry.answered.is_none()).map_or(self.seq + 1, |entry| entry.seq)
     }
 
-    /// The highest number without an outcome that may have reached a server.
+    /// The highest number that it holds and that may have reached a server: answered or not, a crash may have undone it.
     pub(crate) fn last_sent(&self) -> Option<u64> {
-        self.entries.iter().rev().find(|entry| entry.sent && entry.answered.is_none()).map(|entry| entry.seq)
+        self.entries.iter().rev().find(|entry| entry.sent).map(|entry| entry.seq)
     }
 
     /// Adds an action; false when there is no room. `seen` is the frame that it was asked for at, where that counts.
@@ -127,7 +132,7 @@ impl Outbox {
         name: &str,
         payload: &str,
         seen: Option<(u64, u64)>,
-        secret: bool,
+        ActionOptions { secret, until }: ActionOptions,
         ticket: u64,
     ) -> bool {
         let seq = self.seq + 1;
@@ -137,7 +142,8 @@ impl Outbox {
         if self.entries.len() >= self.entries_max || self.bytes + text.len() > BYTES_MAX {
             return false;
         }
-        let entry = Entry { secret, ..Entry::new(seq, text, Waiter::Ticket(ticket)) };
+        let until_saved = until == Until::Saved;
+        let entry = Entry { secret, until_saved, ..Entry::new(seq, text, Waiter::Ticket(ticket)) };
         self.take(entry);
         true
     }
@@ -189,7 +195,8 @@ impl Outbox {
     }
 
     /// What is newly known, given the highest number that has its outcome; what was not told was applied, with null.
-    pub(crate) fn settle(&mut self, ack: u64) -> Vec<Settled> {
+    /// When the server `is_durable`, whoever waits for the disk is told by [`release`](Self::release) instead.
+    pub(crate) fn settle(&mut self, ack: u64, is_durable: bool) -> Vec<Settled> {
         let mut settled = Vec::new();
         for entry in self.entries.iter_mut().take_while(|entry| entry.seq <= ack) {
             let told = entry.outcome.take();
@@ -205,6 +212,14 @@ impl Outbox {
             if entry.answered.is_none() || again {
                 let outcome = told.unwrap_or(Outcome::Applied(Value::Null));
                 entry.answered = Some(if otherwise { Answered::Otherwise } else { Answered::Applied });
+                entry.value = None;
+                match outcome {
+                    Outcome::Applied(value) if is_durable && entry.until_saved => {
+                        entry.value = Some(value);
+                        continue;
+                    }
+                    _ => {}
+                }
                 let waiter = std::mem::replace(&mut entry.waiter, Waiter::Nobody);
                 settled.push(Settled { seq: entry.seq, waiter, outcome, again });
             }
@@ -226,24 +241,28 @@ impl Outbox {
         lost
     }
 
-    /// Lets go of what is answered and on disk; none for `saved` when the server keeps no durable store.
-    pub(crate) fn release(&mut self, saved: Option<u64>) {
-        let bytes = &mut self.bytes;
-        self.entries.retain(|entry| {
+    /// Lets go of what is answered and on disk; none for `saved` when the server keeps no durable store. Gives back who
+    /// has waited for that, with the replies.
+    pub(crate) fn release(&mut self, saved: Option<u64>) -> Vec<(u64, Waiter, Value)> {
+        let (bytes, mut told) = (&mut self.bytes, Vec::new());
+        self.entries.retain_mut(|entry| {
             let goes = entry.answered.is_some() && saved.is_none_or(|saved| entry.seq <= saved);
             if goes {
                 *bytes -= entry.text.len();
+                told.extend(entry.value.take().map(|value| (entry.seq, entry.waiter, value)));
             }
             !goes
         });
+        told
     }
 
-    /// Empties it; the next number follows `seq`. Gives back those that had no outcome.
+    /// Empties it; the next number follows `seq`. Gives back those that had no outcome, or were not on disk for who waits
+    /// for that.
     pub(crate) fn clear(&mut self, seq: u64) -> Vec<Entry> {
         self.seq = seq;
         self.bytes = 0;
         let entries = std::mem::take(&mut self.entries);
-        entries.into_iter().filter(|entry| entry.answered.is_none()).collect()
+        entries.into_iter().filter(|entry| entry.answered.is_none() || entry.value.is_some()).collect()
     }
 }
 
@@ -259,6 +278,8 @@ impl Entry {
             sent_at: Duration::ZERO,
             outcome: None,
             waiter,
+            until_saved: false,
+            value: None,
         }
     }
 }
@@ -275,12 +296,39 @@ const BYTES_MAX: usize = 1024 * 1024;
 mod tests {
     use super::*;
 
+    const PLAIN: ActionOptions = ActionOptions { secret: false, until: Until::Applied };
+
+    /// EXACTLY-ONCE
+    #[test]
+    fn who_waits_for_the_disk_hears_when_the_action_is_there_or_that_a_crash_has_undone_it() {
+        let until_saved = ActionOptions { until: Until::Saved, ..PLAIN };
+        let mut outbox = Outbox::new(8);
+        for ticket in 1..=3 {
+            assert!(outbox.add("pay", "1", None, until_saved, ticket));
+        }
+        outbox.note(vec![(1, Outcome::Applied(Value::from(7)))]);
+        assert!(outbox.settle(2, true).is_empty(), "applied is not saved");
+        assert_eq!(outbox.pending(), 1);
+        assert_eq!(outbox.release(Some(1)), [(1, Waiter::Ticket(1), Value::from(7))]);
+        // A crash has undone the second, which is sent again and refused this time.
+        let refused = Outcome::Refused { code: "closed".into(), text: "the shop is closed".into() };
+        outbox.note(vec![(2, refused)]);
+        let settled = outbox.settle(2, true);
+        assert_eq!(
+            settled.iter().map(|settled| (settled.seq, settled.waiter)).collect::<Vec<_>>(),
+            [(2, Waiter::Ticket(2))]
+        );
+        assert!(outbox.release(Some(2)).is_empty());
+        // Without a durable store applied is all there is.
+        assert_eq!(outbox.settle(3, false).len(), 1);
+    }
+
     #[test]
     fn an_applied_action_stays_until_it_is_saved() {
         let mut outbox = Outbox::new(8);
-        assert!(outbox.add("a", "1", None, false, 1) && outbox.add("b", "2", None, false, 2));
+        assert!(outbox.add("a", "1", None, PLAIN, 1) && outbox.add("b", "2", None, PLAIN, 2));
         assert_eq!(outbox.get(2).map(|entry| entry.text.as_str()), Some(r#"["a",2,"b",2]"#));
-        assert_eq!(outbox.settle(2).len(), 2);
+        assert_eq!(outbox.settle(2, true).len(), 2);
         outbox.release(Some(1));
         assert_eq!((outbox.first_pending(), outbox.pending(), outbox.kept().len()), (3, 0, 1));
         outbox.release(None);
@@ -291,25 +339,28 @@ mod tests {
     #[test]
     fn what_is_pending_waits_for_its_outcome_whatever_is_acknowledged() {
         let mut outbox = Outbox::new(8);
-        assert!(outbox.add("slow", "1", None, false, 1) && outbox.add("quick", "2", None, true, 2));
+        assert!(
+            outbox.add("slow", "1", None, PLAIN, 1)
+                && outbox.add("quick", "2", None, ActionOptions { secret: true, ..PLAIN }, 2)
+        );
         outbox.note(vec![(1, Outcome::Pending)]);
-        assert_eq!(outbox.settle(2).iter().map(|settled| settled.seq).collect::<Vec<_>>(), [2]);
+        assert_eq!(outbox.settle(2, false).iter().map(|settled| settled.seq).collect::<Vec<_>>(), [2]);
         outbox.release(None);
         assert_eq!((outbox.first_pending(), outbox.pending()), (1, 1));
         let mut again = Outbox::new(8);
         again.restore(2, outbox.kept());
-        assert!(again.settle(2).is_empty());
+        assert!(again.settle(2, false).is_empty());
         again.note(vec![(1, Outcome::Applied(Value::from(3)))]);
-        assert_eq!(again.settle(2).len(), 1);
+        assert_eq!(again.settle(2, false).len(), 1);
     }
 
     #[test]
     fn a_full_outbox_takes_no_more_and_a_void_keeps_the_number() {
         let mut outbox = Outbox::new(2);
-        assert!(outbox.add("a", "1", None, false, 1));
-        assert!(!outbox.add("big", &format!("\"{}\"", "x".repeat(BYTES_MAX)), None, false, 2));
-        assert!(outbox.add("a", "1", None, false, 3));
-        assert!(!outbox.add("a", "1", None, false, 4));
+        assert!(outbox.add("a", "1", None, PLAIN, 1));
+        assert!(!outbox.add("big", &format!("\"{}\"", "x".repeat(BYTES_MAX)), None, PLAIN, 2));
+        assert!(outbox.add("a", "1", None, PLAIN, 3));
+        assert!(!outbox.add("a", "1", None, PLAIN, 4));
         assert_eq!(outbox.void(1), Waiter::Ticket(1));
         assert_eq!(outbox.get(1).map(|entry| entry.text.as_str()), Some(r#"["v",1]"#));
         assert_eq!(outbox.void(9), Waiter::Nobody);

@@ -133,8 +133,8 @@ impl Run {
             let number = u16::try_from(close["code"].as_u64().unwrap()).unwrap();
             self.lose(Ended::read(number, &close["reason"].to_string()));
         } else if let Some(call) = member("call") {
-            let ticket =
-                self.core.act(call[1].as_str().unwrap(), &call[2].to_string(), step["secret"] == true, self.now);
+            let options = ActionOptions { secret: step["secret"] == true, ..ActionOptions::default() };
+            let ticket = self.core.act(call[1].as_str().unwrap(), &call[2].to_string(), options, self.now);
             self.calls.push(ticket.unwrap());
         } else if let Some(outcome) = member("outcome") {
             let call = self.calls[usize::try_from(outcome[0].as_u64().unwrap()).unwrap() - 1];
