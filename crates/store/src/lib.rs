@@ -1,7 +1,7 @@
 //! Where session records are kept: [`SessionStore`], and [`MemoryStore`] for those who need no disk.
 //!
 //! A store moves keys, epochs, turns, expiries and bytes. It knows no session, never looks into a record, and
-//! reads no clock.
+//! reads no clock. The [`Writer`] is the thread that calls it: it groups what many sessions want saved.
 //!
 //! ```
 //! use windlass_store::{Key, MemoryStore, Node, Outcome, Save, SessionStore};
@@ -28,16 +28,22 @@
 //! and everything else names the epoch under which it is done: what comes with another one does nothing and says so.
 //! Locks and leases decide when it is worth trying; safety is the epoch alone.
 
+mod error;
 mod memory;
 #[doc(hidden)]
 pub mod suite;
+mod sync;
+mod writer;
 
-use std::error::Error;
 use std::fmt;
 
 use bytes::Bytes;
 
+pub use error::StoreError;
 pub use memory::{MemoryOptions, MemoryStore};
+pub use writer::{
+    EncodeError, Health, Report, SaveRequest, Told, Unsaved, Writer, WriterOptions, WriterStats, Written,
+};
 
 /// Names one session. Opaque here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,30 +118,6 @@ pub enum Outcome {
     Failed(StoreError),
 }
 
-/// Why a store could not do what it was asked to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The store would hold more than this many bytes. Make room, or raise the setting that is named so.
-    BytesMax(usize),
-    /// The process has loaded so many sessions as epochs can tell apart, 2^32. Start it again.
-    EpochsExhausted,
-    /// The medium did not answer, or answered with this. Try again later.
-    Unavailable(String),
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BytesMax(max) => write!(f, "the store is full, bytes_max is {max}"),
-            Self::EpochsExhausted => f.write_str("this process has no epochs left"),
-            Self::Unavailable(why) => write!(f, "the store does not answer: {why}"),
-        }
-    }
-}
-
-impl Error for StoreError {}
-
 /// A session that may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expired {
@@ -187,4 +169,48 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// Scan again later.
     fn expired(&self, now: u64, max: usize) -> Result<Vec<Expired>, StoreError>;
+
+    /// Removes several, each as [`remove`](Self::remove) does. A store that commits does so once for all of them.
+    ///
+    /// # Errors
+    /// For each item as [`remove`](Self::remove).
+    fn remove_all(&self, batch: &[Expired]) -> Vec<Result<bool, StoreError>> {
+        batch.iter().map(|item| self.remove(item.key, item.epoch)).collect()
+    }
+
+    /// Where the clock of [`Save::expiry`] goes on: the latest `now` that a scan of an earlier process named, as far as it
+    /// was kept. 0 for a store that was never scanned, or keeps nothing.
+    fn uptime(&self) -> u64 {
+        0
+    }
+
+    /// What the store takes up.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    /// Leaves everything as the next process wants to find it. What is asked for later fails with [`StoreError::Closed`];
+    /// a store that keeps nothing has nothing to do.
+    ///
+    /// # Errors
+    /// Everything that was answered with saved is on disk all the same; the next process may take longer to open it.
+    fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// What a store takes up, and what it has written since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Sessions that have a record.
+    pub sessions: u64,
+    /// The bytes of their records.
+    pub record_bytes: u64,
+    /// The bytes of the file; 0 for a store that has none.
+    pub file_bytes: u64,
+    /// Bytes written to the file since it was opened: more than what was saved, since whole pages are written.
+    pub written_bytes: u64,
+    /// How often the disk was told to keep what was written.
+    pub syncs: u64,
 }

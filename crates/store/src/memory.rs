@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use crate::{Claim, Epoch, Expired, Key, Node, Outcome, Record, Save, SessionStore, StoreError};
+use crate::{Claim, Epoch, Expired, Key, Node, Outcome, Record, Save, SessionStore, StoreError, Usage};
 
 /// The settings of a [`MemoryStore`].
 #[derive(Debug, Clone)]
@@ -167,6 +167,11 @@ impl SessionStore for MemoryStore {
             |session: &Session| !session.is_held && session.record.as_ref().is_some_and(|record| record.expiry <= now);
         let expired = self.sessions.iter().filter(|session| is_expired(session.value()));
         Ok(expired.take(max).map(|session| Expired { key: *session.key(), epoch: session.epoch }).collect())
+    }
+
+    fn usage(&self) -> Usage {
+        let saved = self.sessions.iter().filter(|session| session.record.is_some()).count();
+        Usage { sessions: saved as u64, record_bytes: self.bytes() as u64, ..Usage::default() }
     }
 }
 

@@ -1,14 +1,17 @@
-//! The driver role of a session, model-checked: each model runs under loom, which tries every order in which the
-//! steps of its threads can meet, and every value that a load may see.
+//! The driver role of a session, and the [desk](writing) of the writer, model-checked: each model runs under loom, which tries every
+//! order in which the steps of its threads can meet, and every value that a load may see.
 //!
 //! The role is the file of `windlass` itself, with loom's atomics in place of the standard ones. Around it is as much
 //! of a session as it takes: an inbox behind a lock, and a state that loom watches, so that two drivers at once are seen.
+
+pub mod writing;
 
 #[path = "../../../crates/windlass/src/role.rs"]
 #[allow(dead_code, reason = "the models use as much of it as they need")]
 mod role;
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 }
 
 use std::collections::VecDeque;
@@ -155,7 +158,7 @@ fn of(applied: &[Entry], who: char) -> Vec<u32> {
     applied.iter().filter(|entry| entry.0 == who).map(|entry| entry.1).collect()
 }
 
-fn check(model: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn check(model: impl Fn() + Sync + Send + 'static) {
     let mut loom = loom::model::Builder::new();
     // Every order with so many switches at odd moments: faults that need more are hardly known, and the number of
     // orders grows without end.
