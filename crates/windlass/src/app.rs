@@ -18,7 +18,7 @@ use windlass_jobs::PoolOptions;
 use crate::fields::Field;
 use crate::guest::{Authenticate, Per};
 use crate::hooks::Hooks;
-use crate::hub::{Doors, Hub, HubOptions};
+use crate::hub::{Hub, HubOptions};
 use crate::live::Live;
 use crate::nested::Nestling;
 use crate::page::Page;
@@ -531,7 +531,7 @@ impl<S: State, V: View<S>> App<S, V> {
             warned_of_copy: AtomicBool::new(false),
             warned_of_number: AtomicBool::new(false),
         };
-        let hub = Hub::new(program, self.options, self.init, self.keys, Doors::new(self.per, self.authenticate))?;
+        let hub = Hub::new(program, self.options, self.init, self.keys, (self.per, self.authenticate))?;
         let nested = self.nestlings.into_iter().map(|build| build()).collect::<Result<_>>()?;
         Ok(Live::new(hub, self.page, self.routers, nested))
     }

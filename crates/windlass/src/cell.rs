@@ -14,11 +14,12 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use windlass_engine::{ConnectionId, Fault, Input, JobReport, Output, Scratch, Session, Ticket, Time, token_hash};
 use windlass_protocol::{ClientId, Close, CloseCode, Epoch, Hello, JobId, Secret, SessionId};
 
-use crate::guest::{Guest, Home};
+use crate::guest::Guest;
 use crate::hub::Hub;
-use crate::inbox::{Entry, Inbox};
+use crate::inbox::{Entry, Inbox, Untaken};
 use crate::job_work::Reporter;
 use crate::outlet::Outlet;
+use crate::parked::Holder;
 use crate::program::{Post, Program, State, Update};
 use crate::role::Role;
 use crate::session_jobs::SessionJobs;
@@ -29,8 +30,8 @@ use crate::{Handle, Job, lock, pace};
 pub(crate) struct Cell<S: State> {
     pub(crate) id: SessionId,
     pub(crate) epoch: Epoch,
-    /// What it belongs to, when it is not one tab's.
-    pub(crate) home: Option<Home>,
+    /// Whose the room is that it takes, as long as it is nobody's who is known.
+    holder: Holder,
     /// Whose it is, beside the session: a hello must not wait for a turn that takes long.
     identity: Mutex<Option<Arc<str>>>,
     hub: Arc<Hub<S>>,
@@ -39,15 +40,13 @@ pub(crate) struct Cell<S: State> {
     core: Mutex<Core<S>>,
     /// Who may come back, beside the session: a hello must not wait for a turn that takes long.
     tokens: Mutex<Vec<(ClientId, [u8; 32])>>,
-    /// No hello is taken any more: the session is out of the registry.
-    gone: AtomicBool,
     /// When the engine wants its timer, in microseconds of the hub's clock; `u64::MAX` for never.
     deadline: AtomicU64,
     /// A walk would find something that no frame has told.
     news: AtomicBool,
     /// The last turn took long: the next one runs where it holds up no other task.
     slow: AtomicBool,
-    /// Since when no connection is attached, in microseconds; `u64::MAX` while one is.
+    /// Since when no connection is attached, in microseconds of the hub's uptime; `u64::MAX` while one is.
     detached_at: AtomicU64,
 }
 
@@ -69,20 +68,19 @@ struct Core<S: State> {
 }
 
 impl<S: State> Cell<S> {
-    pub(crate) fn new(hub: Arc<Hub<S>>, epoch: Epoch, session: Session<Program<S>>, home: Option<Home>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub<S>>, epoch: Epoch, session: Session<Program<S>>, holder: Holder) -> Self {
         Self {
             id: session.id(),
             epoch,
-            home,
+            holder,
             identity: Mutex::default(),
             role: Role::default(),
             inbox: Mutex::default(),
             tokens: Mutex::default(),
-            gone: AtomicBool::new(false),
             deadline: AtomicU64::new(u64::MAX),
             news: AtomicBool::new(false),
             slow: AtomicBool::new(false),
-            detached_at: AtomicU64::new(micros(hub.now())),
+            detached_at: AtomicU64::new(hub.uptime_micros()),
             core: Mutex::new(Core {
                 session,
                 outlets: Vec::new(),
@@ -118,7 +116,7 @@ impl<S: State> Cell<S> {
     /// Whether a client with that secret may come back to this session.
     pub(crate) fn accepts(&self, hello: &Hello, secret: Secret) -> bool {
         let known = (hello.client, token_hash(secret));
-        !self.gone.load(Ordering::Acquire) && lock(&self.tokens).contains(&known)
+        lock(&self.tokens).contains(&known)
     }
 
     /// Whether a guest may have this session: it is theirs, or they have logged in and it was nobody's.
@@ -134,9 +132,15 @@ impl<S: State> Cell<S> {
         }
     }
 
-    /// Whether a guest who has no token of it may join: it is theirs, and still there.
+    /// Whether a guest who has no token of it may join: it is theirs.
     pub(crate) fn is_open_to(&self, guest: &Guest) -> bool {
-        !self.gone.load(Ordering::Acquire) && *lock(&self.identity) == guest.identity
+        *lock(&self.identity) == guest.identity
+    }
+
+    /// Whose the room is that it takes.
+    #[expect(dead_code, reason = "sessions are not parked yet")]
+    pub(crate) fn holder(&self) -> Holder {
+        lock(&self.identity).clone().map_or_else(|| self.holder.clone(), Holder::User)
     }
 
     /// Says whose a fresh session is.
@@ -154,12 +158,23 @@ impl<S: State> Cell<S> {
         theirs
     }
 
-    /// Brings a connection that said hello.
-    pub(crate) fn hello(self: &Arc<Self>, outlet: Arc<Outlet>, hello: Box<Hello>, secret: Secret) {
+    /// Brings a connection that said hello. The hello comes back when the session is gone: look for its successor.
+    pub(crate) fn hello(
+        self: &Arc<Self>,
+        outlet: &Arc<Outlet>,
+        hello: Box<Hello>,
+        secret: Secret,
+    ) -> Result<(), Box<Hello>> {
+        let mut inbox = lock(&self.inbox);
+        if inbox.is_closed() {
+            return Err(hello);
+        }
         self.detached_at.store(u64::MAX, Ordering::Release);
-        lock(&self.inbox).outlets.push(Arc::clone(&outlet));
-        let worker = Some(outlet.id);
-        self.bring(Entry::Hello(outlet, hello, secret), worker);
+        inbox.outlets.push(Arc::clone(outlet));
+        inbox.push(Entry::Hello(Arc::clone(outlet), hello, secret));
+        drop(inbox);
+        self.run_if_free(Some(outlet.id));
+        Ok(())
     }
 
     /// Brings the messages of a connection; all of them are one turn when nobody else works.
@@ -212,13 +227,11 @@ impl<S: State> Cell<S> {
         }
     }
 
-    /// Changes the session in its next turn. False when too many changes wait.
-    pub(crate) fn update(self: &Arc<Self>, update: Update<S>) -> bool {
-        let taken = lock(&self.inbox).push_update(update);
-        if taken {
-            self.call();
-        }
-        taken
+    /// Changes the session in its next turn.
+    pub(crate) fn update(self: &Arc<Self>, update: Update<S>) -> Result<(), Untaken<Update<S>>> {
+        lock(&self.inbox).push_update(update)?;
+        self.call();
+        Ok(())
     }
 
     /// Brings a fresh session what it begins with.
@@ -355,7 +368,7 @@ impl<S: State> Cell<S> {
         }
         self.news.store(core.session.has_news() && !core.outlets.is_empty(), Ordering::Release);
         if !core.session.is_attached() && self.detached_at.load(Ordering::Acquire) == u64::MAX {
-            self.detached_at.store(micros(now), Ordering::Release);
+            self.detached_at.store(self.hub.uptime_micros(), Ordering::Release);
         }
         let took = began.elapsed();
         self.slow.store(took > SLOW_OVER, Ordering::Relaxed);
@@ -371,12 +384,6 @@ impl<S: State> Cell<S> {
         let input = match entry {
             Entry::Hello(outlet, hello, secret) => {
                 let connection = outlet.id;
-                if self.gone.load(Ordering::Acquire) {
-                    // Found just before it went; the page says hello again and begins afresh.
-                    outlet.close(CloseCode::SessionFailed.into());
-                    core.wake(&outlet);
-                    return;
-                }
                 core.outlets.push(outlet);
                 core.greeted = true;
                 Input::Hello { connection, hello, secret }
@@ -438,13 +445,7 @@ impl<S: State> Cell<S> {
                     core.tasks.insert(deferred.ticket, task);
                 }
                 Output::Cancel(job) => core.jobs.cancel(job),
-                Output::Post(Post { session, update }) => {
-                    if let Some(cell) = self.hub.find(session)
-                        && !cell.update(update)
-                    {
-                        tracing::warn!(%session, "an update from another session was dropped: its inbox is full");
-                    }
-                }
+                Output::Post(Post { session, update }) => self.hub.deliver(session, update),
                 Output::Fault(fault) => {
                     tracing::error!(session = %self.id, code = %fault.code, text = %fault.text, "a turn was not kept");
                 }
@@ -455,45 +456,41 @@ impl<S: State> Cell<S> {
 
     /// Ends a session that cannot go on.
     pub(crate) fn fail(self: &Arc<Self>) {
+        lock(&self.inbox).close();
         self.hub.forget(self);
         let mut core = lock(&self.core);
-        self.gone.store(true, Ordering::Release);
         core.failed = true;
         core.end_work();
         drop(core);
         self.close(|| CloseCode::SessionFailed.into());
     }
 
-    /// Takes the session out of service when nobody needs it: detached for long enough and no job under way.
-    pub(crate) fn retire(self: &Arc<Self>, now: Time, unused_after: Duration, used_after: Duration) -> bool {
+    /// Takes the session out of service when nobody needs it: detached for long enough and no job under way. Whether it
+    /// has gone.
+    pub(crate) fn retire(self: &Arc<Self>, limits: &Patience) -> bool {
         let detached_at = self.detached_at.load(Ordering::Acquire);
         if detached_at == u64::MAX {
             return false;
         }
-        let detached = now.since(Time::after_origin(Duration::from_micros(detached_at)));
-        if detached < unused_after || !self.take() {
+        let detached = self.hub.uptime().saturating_sub(Duration::from_micros(detached_at));
+        if detached < limits.shortest() || !self.take() {
             return false;
         }
         let mut core = lock(&self.core);
-        let after = if core.session.is_used() { used_after } else { unused_after };
-        let gone = detached >= after
-            && !core.session.is_attached()
-            && core.session.unfinished_jobs().next().is_none()
-            && core.tasks.is_empty()
-            && lock(&self.inbox).is_empty();
-        self.gone.store(gone, Ordering::Release);
-        if gone {
-            self.expire(&mut core, now);
+        let after = if core.session.is_used() { limits.expire_after } else { limits.unused_after };
+        let is_over = detached >= after && core.is_idle() && lock(&self.inbox).close_if_empty();
+        if is_over {
+            self.expire(&mut core, self.hub.now());
+            self.hub.forget(self);
         }
         drop(core);
         // A driver that was called finds nobody calling once this has had the role, so that what it was called for is
         // handed on.
         if !lock(&self.inbox).is_empty() || !self.role.rest() {
-            // Somebody came meanwhile. A session that is gone turns them away, so that they begin afresh.
             self.role.hand_over();
             self.hub.spawn_driver(Arc::clone(self));
         }
-        gone
+        is_over
     }
 
     /// The last turn of a session that nobody came back to.
@@ -517,7 +514,26 @@ impl<S: State> Cell<S> {
     }
 }
 
+/// How long sessions wait for somebody to come back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// In which nothing was ever done.
+    pub(crate) unused_after: Duration,
+    pub(crate) expire_after: Duration,
+}
+
+impl Patience {
+    fn shortest(&self) -> Duration {
+        self.unused_after.min(self.expire_after)
+    }
+}
+
 impl<S: State> Core<S> {
+    /// Whether nothing is under way and nobody is there.
+    fn is_idle(&self) -> bool {
+        !self.session.is_attached() && self.session.unfinished_jobs().next().is_none() && self.tasks.is_empty()
+    }
+
     /// Ends what runs for a session that is no more.
     fn end_work(&mut self) {
         self.jobs.cancel_all();
@@ -650,7 +666,7 @@ mod tests {
         let hub = Arc::clone(&app.build().unwrap().hub);
         let [old, new] = [1, 2].map(|id| Arc::new(Outlet::new(ConnectionId(id), Dialect::Compact)));
         let cell = hub.welcome(&old, hello(), &Guest::default()).unwrap();
-        cell.hello(Arc::clone(&new), Box::new(hello()), Secret([0; 16]));
+        assert!(cell.hello(&new, Box::new(hello()), Secret([0; 16])).is_ok());
         assert_eq!(old.closing().map(|close| close.code), Some(CloseCode::TakenOver));
         cell.texts(&new, &mut vec!["[\"a\",1,\"start\",null]".into()]);
         cell.lost(new.id);
@@ -661,14 +677,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hello_that_comes_too_late_for_a_session_that_has_failed_is_answered() {
+    async fn a_hello_that_comes_too_late_for_a_session_that_has_failed_finds_another() {
         let hub = Arc::clone(&App::new(Counter::default).build().unwrap().hub);
         let [first, late] = [1, 2].map(|id| Arc::new(Outlet::new(ConnectionId(id), Dialect::Compact)));
         let cell = hub.welcome(&first, hello(), &Guest::default()).unwrap();
         cell.fail();
-        cell.hello(Arc::clone(&late), Box::new(hello()), Secret([0; 16]));
-        for outlet in [first, late] {
-            assert_eq!(outlet.closing().map(|close| close.code), Some(CloseCode::SessionFailed));
-        }
+        assert!(cell.hello(&late, Box::new(hello()), Secret([0; 16])).is_err());
+        assert_eq!(first.closing().map(|close| close.code), Some(CloseCode::SessionFailed));
+        let another = hub.welcome(&late, hello(), &Guest::default()).unwrap();
+        assert_ne!(another.id, cell.id);
     }
 }

@@ -11,6 +11,9 @@ use http::header::{COOKIE, HeaderValue, ORIGIN};
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 
+use windlass_protocol::SessionId;
+
+use crate::parked::Holder;
 use crate::program::{State, View};
 use crate::{App, Error, Result, random};
 
@@ -65,6 +68,39 @@ pub(crate) enum Home {
     User(Arc<str>),
 }
 
+impl Home {
+    /// The id of its session: the same whichever process makes it, as long as the app's key is. A home has more than one
+    /// where a browser was left by one person and taken by another; `nth` counts them.
+    pub(crate) fn session(&self, key: &[u8; 32], nth: u8) -> SessionId {
+        let mut hash = Sha256::new();
+        hash.update(b"home");
+        hash.update(key);
+        hash.update([nth]);
+        match self {
+            Self::Browser(cookie) => {
+                hash.update([0]);
+                hash.update(cookie);
+            }
+            Self::User(subject) => {
+                hash.update([1]);
+                hash.update(subject.as_bytes());
+            }
+        }
+        SessionId(hash.finalize()[..12].try_into().expect("twelve of 32 bytes"))
+    }
+}
+
+impl Guest {
+    /// Whose the room is that a session takes.
+    pub(crate) fn holder(&self, session: SessionId) -> Holder {
+        match (&self.identity, self.browser) {
+            (Some(subject), _) => Holder::User(Arc::clone(subject)),
+            (None, Some(browser)) => Holder::Browser(browser),
+            (None, None) => Holder::Alone(session),
+        }
+    }
+}
+
 impl Per {
     /// Where the guest's session is looked for; an error when it is nobody and has to be somebody.
     pub(crate) fn home(self, guest: &Guest) -> Result<Option<Home>, ()> {
@@ -89,14 +125,14 @@ pub(crate) async fn ask(mut asking: Asking) -> Result<Option<Arc<str>>> {
     }
 }
 
-/// The cookies by which browsers are told apart. Only this process can make one, so that a made-up one is none.
+/// The cookies by which browsers are told apart. Only this app can make one, so that a made-up one is none.
 pub(crate) struct Cookies {
     key: [u8; 32],
 }
 
 impl Cookies {
-    pub(crate) fn new() -> Self {
-        Self { key: random::bytes() }
+    pub(crate) fn new(key: [u8; 32]) -> Self {
+        Self { key }
     }
 
     /// The hash of the cookie that came with a request, if it is one of ours.
@@ -203,13 +239,13 @@ mod tests {
     /// YOURS-ALONE
     #[test]
     fn a_cookie_that_was_not_made_here_is_none() {
-        let cookies = Cookies::new();
+        let cookies = Cookies::new([1; 32]);
         let (set, hash) = cookies.make(&HeaderMap::new(), "/");
         let set = set.to_str().unwrap();
         let pair = set.split(';').next().unwrap();
         assert!(set.contains("; HttpOnly; SameSite=Lax") && !set.contains("Secure"), "{set}");
         assert_eq!(cookies.known(&with(&format!("a=b; {pair}; c=d"))), Some(hash));
-        assert_eq!(Cookies::new().known(&with(pair)), None, "of another process");
+        assert_eq!(Cookies::new([2; 32]).known(&with(pair)), None, "of another app");
         let other = format!("{}{}", &pair[..pair.len() - 1], if pair.ends_with('0') { 1 } else { 0 });
         for made_up in [&*other, "windlass_browser=", "windlass_browser", "x"] {
             assert_eq!(cookies.known(&with(made_up)), None, "{made_up}");
@@ -217,8 +253,23 @@ mod tests {
     }
 
     #[test]
+    fn a_home_has_the_same_session_in_every_process_and_no_two_homes_share_one() {
+        let (ada, bob) = (Home::User("ada".into()), Home::User("bob".into()));
+        let key = [7; 32];
+        assert_eq!(ada.session(&key, 0), Home::User("ada".into()).session(&key, 0));
+        let ids = [
+            ada.session(&key, 0),
+            ada.session(&key, 1),
+            bob.session(&key, 0),
+            ada.session(&[8; 32], 0),
+            Home::Browser([7; 32]).session(&key, 0),
+        ];
+        assert_eq!(std::collections::HashSet::from(ids).len(), ids.len());
+    }
+
+    #[test]
     fn a_page_over_tls_keeps_its_cookie_to_tls() {
         let request = HeaderMap::from_iter([(ORIGIN, "https://a.example".parse().unwrap())]);
-        assert!(Cookies::new().make(&request, "/").0.to_str().unwrap().ends_with("; Secure"));
+        assert!(Cookies::new([1; 32]).make(&request, "/").0.to_str().unwrap().ends_with("; Secure"));
     }
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use dashmap::{DashMap, Entry};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -17,13 +16,16 @@ use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token
 
 use windlass_store::{Key, MemoryStore, Node, SessionStore as _};
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Patience};
 use crate::guest::{Authenticate, Cookies, Guest, Home, Per};
 use crate::hooks::Visit;
+use crate::inbox::Untaken;
 use crate::outlet::Outlet;
-use crate::program::{Program, Settling, State};
+use crate::program::{Program, Settling, State, Update};
 use crate::rate::RateOptions;
+use crate::registry::{Full, Registry};
 use crate::test::Stage;
+use crate::uptime::Uptime;
 use crate::{Error, Result, random};
 
 /// What the sessions of one app share.
@@ -34,10 +36,10 @@ pub(crate) struct Hub<S: State> {
     keys: Vec<(&'static str, &'static str)>,
     store: MemoryStore,
     pub(crate) doors: Doors,
-    /// The sessions that are not one tab's, by what they belong to.
-    homes: DashMap<Home, SessionId>,
-    /// Hands out `Arc`s, never guards.
-    registry: DashMap<SessionId, Arc<Cell<S>>>,
+    /// From which the ids of sessions are made that are not one tab's.
+    key: [u8; 32],
+    registry: Registry<Cell<S>>,
+    uptime: Uptime,
     origin: Instant,
     connections: AtomicU64,
     runtime: Handle,
@@ -74,8 +76,8 @@ pub(crate) struct Doors {
 }
 
 impl Doors {
-    pub(crate) fn new(per: Per, authenticate: Option<Authenticate>) -> Self {
-        Self { per, authenticate, cookies: Cookies::new() }
+    pub(crate) fn new(per: Per, authenticate: Option<Authenticate>, key: [u8; 32]) -> Self {
+        Self { per, authenticate, cookies: Cookies::new(key) }
     }
 }
 
@@ -85,19 +87,21 @@ impl<S: State> Hub<S> {
         options: HubOptions,
         init: Box<dyn Fn() -> S + Send + Sync>,
         keys: Vec<(&'static str, &'static str)>,
-        doors: Doors,
+        (per, authenticate): (Per, Option<Authenticate>),
     ) -> Result<Arc<Self>> {
         let runtime = Handle::try_current()
             .map_err(|_| Error::internal("an app is built inside a tokio runtime: call it from an async function"))?;
+        let key = random::bytes();
         Ok(Arc::new(Self {
             program,
+            registry: Registry::new(options.sessions_max),
+            uptime: Uptime::new(Duration::ZERO),
             options,
             init,
             keys,
             store: MemoryStore::new(FIRST_START),
-            doors,
-            homes: DashMap::new(),
-            registry: DashMap::new(),
+            doors: Doors::new(per, authenticate, key),
+            key,
             origin: Instant::now(),
             connections: AtomicU64::new(0),
             runtime,
@@ -162,17 +166,64 @@ impl<S: State> Hub<S> {
         self.tasks.spawn_on(task, &self.runtime);
     }
 
-    pub(crate) fn find(&self, id: SessionId) -> Option<Arc<Cell<S>>> {
-        self.registry.get(&id).map(|cell| Arc::clone(&cell))
+    /// How long the app was up, by which sessions expire.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.uptime.at(self.now().elapsed())
     }
 
-    pub(crate) fn forget(&self, cell: &Cell<S>) {
-        self.registry.remove(&cell.id);
-        self.leave_home(cell);
+    pub(crate) fn uptime_micros(&self) -> u64 {
+        u64::try_from(self.uptime().as_micros()).unwrap_or(u64::MAX - 1)
+    }
+
+    /// The session with that id.
+    ///
+    /// # Errors
+    ///
+    /// `gone` when there is none.
+    pub(crate) fn reach(self: &Arc<Self>, id: SessionId) -> Result<Arc<Cell<S>>> {
+        self.registry.find(id).ok_or_else(|| Error::refuse("gone", "there is no such session"))
+    }
+
+    /// Changes a session in its next turn.
+    ///
+    /// # Errors
+    ///
+    /// `gone` when there is no such session, `busy` when too many changes wait for it.
+    pub(crate) fn update(self: &Arc<Self>, id: SessionId, mut update: Update<S>) -> Result {
+        loop {
+            let cell = self.reach(id)?;
+            update = match cell.update(update) {
+                Ok(()) => return Ok(()),
+                Err(Untaken::Full) => return Err(Error::busy("the session's inbox")),
+                Err(Untaken::Gone(update)) => update,
+            };
+            self.registry.remove(id, &cell);
+        }
+    }
+
+    /// Brings a session what another one has for it.
+    pub(crate) fn deliver(self: &Arc<Self>, session: SessionId, update: Update<S>) {
+        match self.update(session, update) {
+            Err(error) if error.code == "busy" => {
+                tracing::warn!(%session, "an update from another session was dropped: its inbox is full");
+            }
+            // A session that is gone is told nothing.
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// A session is over.
+    pub(crate) fn forget(&self, cell: &Arc<Cell<S>>) {
+        if !self.registry.remove(cell.id, cell) {
+            return;
+        }
+        if let Err(error) = self.store.remove(Key(cell.id.0), windlass_store::Epoch(cell.epoch.0)) {
+            tracing::warn!(session = %cell.id, %error, "a record stays behind");
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Cell<S>>> {
-        self.registry.iter().map(|cell| Arc::clone(&cell)).collect()
+        self.registry.all()
     }
 
     pub(crate) fn sessions(&self) -> usize {
@@ -190,55 +241,52 @@ impl<S: State> Hub<S> {
             return Err(draining());
         }
         let home = self.doors.per.home(guest).map_err(|()| Close::new(CloseCode::Login))?;
-        let secret = Secret(random::bytes());
-        let token = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok());
-        let known = token.and_then(|token| {
-            let cell = self.find(token.session)?;
-            (cell.accepts(&hello, token.secret) && cell.admits(guest, hello.client)).then_some(cell)
-        });
-        let cell = match (known, home) {
-            (Some(cell), _) => cell,
-            (None, None) => self.fresh(&hello, guest, None)?,
-            (None, Some(home)) => match self.homes.entry(home.clone()) {
-                Entry::Occupied(mut at) => match self.find(*at.get()).filter(|cell| cell.is_open_to(guest)) {
-                    Some(cell) => cell,
-                    None => {
-                        let cell = self.fresh(&hello, guest, Some(home))?;
-                        at.insert(cell.id);
-                        cell
-                    }
-                },
-                // Held meanwhile, so that pages that come together find one session and not one each.
-                Entry::Vacant(at) => {
-                    let cell = self.fresh(&hello, guest, Some(home))?;
-                    at.insert(cell.id);
-                    cell
-                }
-            },
-        };
-        cell.hello(Arc::clone(outlet), Box::new(hello), secret);
-        Ok(cell)
-    }
-
-    /// Takes a session's home away, unless another session has it by now.
-    fn leave_home(&self, cell: &Cell<S>) {
-        if let Some(home) = &cell.home {
-            self.homes.remove_if(home, |_, session| *session == cell.id);
+        let mut hello = Box::new(hello);
+        for _ in 0..LOOKS_MAX {
+            let cell = match self.known(&hello, guest) {
+                Some(cell) => cell,
+                None => self.seat(&hello, guest, home.as_ref())?,
+            };
+            hello = match cell.hello(outlet, hello, Secret(random::bytes())) {
+                Ok(()) => return Ok(cell),
+                Err(hello) => hello,
+            };
+            // It went the moment it was found: whoever took it out may not be through.
+            self.registry.remove(cell.id, &cell);
         }
+        Err(busy())
     }
 
-    fn fresh(self: &Arc<Self>, hello: &Hello, guest: &Guest, home: Option<Home>) -> Result<Arc<Cell<S>>, Close> {
-        if self.registry.len() >= self.options.sessions_max {
-            return Err(Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) });
+    /// The session that the hello's token opens.
+    fn known(&self, hello: &Hello, guest: &Guest) -> Option<Arc<Cell<S>>> {
+        let token = hello.token.as_deref()?.parse::<Token>().ok()?;
+        let cell = self.registry.find(token.session)?;
+        (cell.accepts(hello, token.secret) && cell.admits(guest, hello.client)).then_some(cell)
+    }
+
+    /// The session of the guest's home, or a fresh one.
+    fn seat(self: &Arc<Self>, hello: &Hello, guest: &Guest, home: Option<&Home>) -> Result<Arc<Cell<S>>, Close> {
+        // Pages that come together find one session and not one each: one of them makes it while the others wait.
+        for nth in 0..if home.is_some() { HOMES_MAX } else { 0 } {
+            let Some(id) = home.map(|home| home.session(&self.key, nth)) else { break };
+            let cell = self.registry.open(id, || self.fresh(id, hello, guest).map(Some))?;
+            if let Some(cell) = cell.filter(|cell| cell.is_open_to(guest)) {
+                return Ok(cell);
+            }
         }
         let id = SessionId(random::bytes());
+        let cell = self.registry.open(id, || self.fresh(id, hello, guest).map(Some))?;
+        cell.ok_or_else(busy)
+    }
+
+    fn fresh(self: &Arc<Self>, id: SessionId, hello: &Hello, guest: &Guest) -> Result<Arc<Cell<S>>, Close> {
         let state = windlass_engine::guard(|| (self.init)()).map_err(|panic| {
             tracing::error!(%panic, "the app's initial state panicked");
             Close::new(CloseCode::SessionFailed)
         })?;
         let claim = self.store.claim(Key(id.0), NODE).map_err(|error| {
             tracing::error!(%error, "the store gives no epoch");
-            Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) }
+            busy()
         })?;
         let options = SessionOptions {
             id,
@@ -248,7 +296,7 @@ impl<S: State> Hub<S> {
         };
         let mut session = Session::new(options, state);
         self.keys.iter().for_each(|(list, field)| session.key(list, field));
-        let cell = Arc::new(Cell::new(Arc::clone(self), options.epoch, session, home));
+        let cell = Arc::new(Cell::new(Arc::clone(self), options.epoch, session, guest.holder(id)));
         if let Some(identity) = &guest.identity {
             cell.identify(Arc::clone(identity), hello.client);
         }
@@ -257,7 +305,6 @@ impl<S: State> Hub<S> {
                 (Arc::clone(init), Visit::new(hello.page.clone(), guest.identity.as_deref().map(str::to_owned)));
             cell.begin(Box::new(move |state, cx| init(state, cx, &visit)));
         }
-        self.registry.insert(id, Arc::clone(&cell));
         self.start_janitor();
         Ok(cell)
     }
@@ -282,18 +329,23 @@ impl<S: State> Hub<S> {
     }
 
     pub(crate) fn retire_sessions(&self) {
-        let now = self.now();
+        self.uptime.look(self.now().elapsed(), JANITOR_EVERY);
+        let patience = Patience { unused_after: self.options.unused_after, expire_after: self.options.expire_after };
         for cell in self.all() {
-            if cell.retire(now, self.options.unused_after, self.options.expire_after) {
-                self.registry.remove_if(&cell.id, |_, known| Arc::ptr_eq(known, &cell));
-                self.leave_home(&cell);
-                let removed = self.store.remove(Key(cell.id.0), windlass_store::Epoch(cell.epoch.0));
-                if let Err(error) = removed {
-                    tracing::warn!(session = %cell.id, %error, "a record stays behind");
-                }
-            }
+            cell.retire(&patience);
         }
     }
+}
+
+impl From<Full> for Close {
+    fn from(_: Full) -> Self {
+        busy()
+    }
+}
+
+/// There is no room: clients come back later.
+fn busy() -> Close {
+    Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) }
 }
 
 /// The close of a server that goes down: clients come back after a second, spread over another.
@@ -306,6 +358,10 @@ pub(crate) fn draining() -> Close {
 const FIRST_START: u64 = 1;
 /// And one server.
 const NODE: Node = Node(0);
+/// A session that is found and gone again so often is somebody's loop.
+const LOOKS_MAX: usize = 16;
+/// The sessions of one browser, each begun when the others were somebody else's.
+const HOMES_MAX: u8 = 16;
 /// When a client may come back that found no room, or sent too much.
 pub(crate) const BUSY_RETRY: Duration = Duration::from_secs(5);
 pub(crate) const JANITOR_EVERY: Duration = Duration::from_secs(5);

@@ -26,11 +26,21 @@ pub(crate) enum Entry<S: State> {
     Drain(std::time::Duration),
 }
 
+/// Why an inbox has not taken something.
+pub(crate) enum Untaken<T> {
+    /// Too many wait.
+    Full,
+    /// The session is gone; here it is, for its successor.
+    Gone(T),
+}
+
 /// The bounded queue of a session.
 pub(crate) struct Inbox<S: State> {
     queue: VecDeque<Queued<S>>,
     updates: usize,
     jobs: HashMap<JobId, Slot<S>>,
+    /// The session is gone: nothing is taken any more, and whoever brings something looks for its successor.
+    is_closed: bool,
     /// Connections whose tasks can be the driver.
     pub(crate) outlets: Vec<Arc<Outlet>>,
 }
@@ -49,7 +59,7 @@ struct Slot<S: State> {
 
 impl<S: State> Default for Inbox<S> {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), updates: 0, jobs: HashMap::new(), outlets: Vec::new() }
+        Self { queue: VecDeque::new(), updates: 0, jobs: HashMap::new(), is_closed: false, outlets: Vec::new() }
     }
 }
 
@@ -60,14 +70,32 @@ impl<S: State> Inbox<S> {
         self.queue.push_back(Queued::Entry(entry));
     }
 
-    /// Puts an update in; false when too many wait.
-    pub(crate) fn push_update(&mut self, update: Update<S>) -> bool {
+    /// Puts an update in.
+    pub(crate) fn push_update(&mut self, update: Update<S>) -> Result<(), Untaken<Update<S>>> {
+        if self.is_closed {
+            return Err(Untaken::Gone(update));
+        }
         if self.updates >= UPDATES_MAX {
-            return false;
+            return Err(Untaken::Full);
         }
         self.updates += 1;
         self.push(Entry::Update(update));
-        true
+        Ok(())
+    }
+
+    /// Takes nothing any more, unless something is there already. Whether it is closed.
+    pub(crate) fn close_if_empty(&mut self) -> bool {
+        self.is_closed |= self.is_empty();
+        self.is_closed
+    }
+
+    /// Takes nothing any more.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Puts a job's report into the job's slot.
@@ -161,11 +189,22 @@ mod tests {
     fn a_full_inbox_refuses_updates_and_still_takes_reports() {
         let mut inbox: Inbox<u8> = Inbox::default();
         for _ in 0..UPDATES_MAX {
-            assert!(inbox.push_update(Box::new(|_, _| Ok(()))));
+            assert!(inbox.push_update(Box::new(|_, _| Ok(()))).is_ok());
         }
-        assert!(!inbox.push_update(Box::new(|_, _| Ok(()))));
+        assert!(matches!(inbox.push_update(Box::new(|_, _| Ok(()))), Err(Untaken::Full)));
         inbox.push_report(job(1), JobReport::Started);
         assert!(matches!(inbox.pop(), Some(Entry::Update(_))));
-        assert!(inbox.push_update(Box::new(|_, _| Ok(()))));
+        assert!(inbox.push_update(Box::new(|_, _| Ok(()))).is_ok());
+    }
+
+    #[test]
+    fn an_inbox_closes_only_when_nothing_waits_and_then_gives_everything_back() {
+        let mut inbox: Inbox<u8> = Inbox::default();
+        inbox.push(Entry::Timer);
+        assert!(!inbox.close_if_empty());
+        assert!(inbox.push_update(Box::new(|_, _| Ok(()))).is_ok());
+        while inbox.pop().is_some() {}
+        assert!(inbox.close_if_empty());
+        assert!(matches!(inbox.push_update(Box::new(|_, _| Ok(()))), Err(Untaken::Gone(_))));
     }
 }

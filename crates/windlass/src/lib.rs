@@ -59,10 +59,13 @@ mod outcome;
 mod outlet;
 mod pace;
 mod page;
+#[cfg_attr(not(test), expect(dead_code, reason = "sessions are not parked yet"))]
+mod parked;
 mod pools;
 mod program;
 mod random;
 mod rate;
+mod registry;
 mod role;
 mod server;
 mod services;
@@ -71,6 +74,7 @@ mod status;
 mod sync;
 pub mod test;
 mod upgrade;
+mod uptime;
 
 pub use app::App;
 pub use callback::LongCallback;

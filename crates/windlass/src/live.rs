@@ -17,7 +17,7 @@ use crate::nested::{Mount, Nested};
 use crate::page::{self, Page};
 use crate::program::State;
 use crate::server::hosts_checked;
-use crate::{Blocked, Cx, Error, Outcome, Result, Stats, hub, upgrade};
+use crate::{Blocked, Cx, Outcome, Result, Stats, hub, upgrade};
 
 /// A running app: cheap to clone, and alive as long as its sessions are wanted.
 pub struct Live<S: State> {
@@ -150,7 +150,7 @@ impl<S: State> Live<S> {
             .filter(|cell| chosen(cell.id))
             .filter(|cell| {
                 let change = Arc::clone(&change);
-                cell.update(Box::new(move |state, cx| change(state, cx).into_reply().map(drop)))
+                cell.update(Box::new(move |state, cx| change(state, cx).into_reply().map(drop))).is_ok()
             })
             .count()
     }
@@ -256,9 +256,7 @@ impl<S: State> Handle<S> {
     ///
     /// `gone` when there is no such session, `busy` when 1,024 changes wait for it.
     pub fn update<O: Outcome>(&self, change: impl FnOnce(&mut S, &mut Cx<S>) -> O + Send + 'static) -> Result {
-        let cell = self.hub.find(self.session).ok_or_else(|| Error::refuse("gone", "there is no such session"))?;
-        let taken = cell.update(Box::new(|state, cx| change(state, cx).into_reply().map(drop)));
-        if taken { Ok(()) } else { Err(Error::busy("the session's inbox")) }
+        self.hub.update(self.session, Box::new(|state, cx| change(state, cx).into_reply().map(drop)))
     }
 
     /// What the session's clients see, as JSON. Waits for the turn that is under way.
@@ -267,7 +265,6 @@ impl<S: State> Handle<S> {
     ///
     /// `gone` when there is no such session; a view that does not serialise.
     pub fn view(&self) -> Result<serde_json::Value> {
-        let cell = self.hub.find(self.session).ok_or_else(|| Error::refuse("gone", "there is no such session"))?;
-        cell.view()
+        self.hub.reach(self.session)?.view()
     }
 }
