@@ -8,7 +8,9 @@
  * @module
  */
 
-import { controlValue, formValues, hasPassword, isControl } from "./forms.js";
+import { controlValue, filesOf, formValues, hasPassword, isFilledIn, reset } from "./forms.js";
+import { HELD, KEYS } from "./template.js";
+import { removing } from "./view.js";
 
 /** @typedef {import("./expression.js").Scope} Scope */
 /** @typedef {import("./template.js").ActionPart} ActionPart */
@@ -38,11 +40,18 @@ import { controlValue, formValues, hasPassword, isControl } from "./forms.js";
 /** The detail of a `w-refused` event. */
 /** @typedef {{ action: string, code: string, text: string }} Refusal */
 
+/**
+ * The detail of a `w-files` event: an action went out from a form or control with these files, of which it told only
+ * names, sizes and types; what carries them over listens here, and learns from the outcome where they are wanted.
+ *
+ * @typedef {{ action: string, files: { [name: string]: File[] }, outcome: Promise<unknown> }} Files
+ */
+
 export class Actions {
   /** @type {Set<string>} */
   #types = new Set();
-  /** @type {Set<ActionPart>} those whose types are listened for */
-  #parts = new Set();
+  /** @type {WeakSet<ActionPart>} those whose types are listened for */
+  #parts = new WeakSet();
 
   /**
    * @param {Element} root
@@ -87,6 +96,7 @@ export class Actions {
 
   /** @param {Event} event */
   #handle = (event) => {
+    if (removing) return;
     // The path as it was: a handler may change the tree.
     for (const at of event.composedPath()) {
       const element = /** @type {BoundElement} */ (at);
@@ -117,11 +127,15 @@ export class Actions {
     if (handler.throttle_ms || handler.modifiers.has("once")) {
       bound.fired = new Map(bound.fired).set(handler, event.timeStamp);
     }
-    if ("action" in handler) this.page.settle();
     this.page.during(event);
     try {
-      if ("local" in handler) this.page.assign(handler.local, handler.expression.read(scope));
-      else void this.#send(handler.action, payload(part, scope, element, event), bound, element);
+      for (const step of handler.steps) {
+        if ("local" in step) this.page.assign(step.local, step.expression.read(scope));
+        else {
+          this.page.settle();
+          void this.#send(step.action, payload(part, scope, element, event), bound, element);
+        }
+      }
     } finally {
       this.page.during(null);
     }
@@ -143,15 +157,23 @@ export class Actions {
     const secret = part.secret || (element.localName === "form" && hasPassword(element));
     /** @param {string} state */
     const onState = (state) => element.setAttribute("w-state", state);
+    let restore;
     try {
       const outcome =
         action === "$cancel" ? this.app.cancel(String(value))
         : action === "$dismiss" ? this.app.dismiss(value === undefined || value === null ? null : String(value))
         : this.app.action(action, value, { secret, onState });
       this.page.moved();
+      const files = filesOf(element);
+      if (files) {
+        const detail = /** @type {Files} */ ({ action, files, outcome });
+        element.dispatchEvent(new CustomEvent("w-files", { bubbles: true, detail }));
+      }
+      // Now, and not with the outcome: whoever types on at once does so into an empty field.
+      if (part.reset) restore = reset(element);
       await outcome;
-      if (part.reset) formOf(element)?.reset();
     } catch (error) {
+      restore?.();
       this.refuse(action, error, element);
     } finally {
       bound.running--;
@@ -185,14 +207,14 @@ export class Actions {
 function passes({ modifiers }, element, event) {
   const { key, isComposing } = /** @type {KeyboardEvent} */ (event);
   if (modifiers.has("self") && event.target !== element) return false;
+  if (HELD.some((name) => modifiers.has(name) && !(/** @type {KeyboardEvent} */ (event)[`${name}Key`]))) return false;
+  const keys = [...modifiers].filter((modifier) => KEYS[modifier]);
   // Enter that ends a composition (Japanese, Chinese, Korean input) belongs to the input method.
-  if (modifiers.has("enter") && (key !== "Enter" || isComposing)) return false;
-  if (modifiers.has("esc") && (key !== "Escape" || isComposing)) return false;
-  return true;
+  return !keys.length || (!isComposing && keys.some((modifier) => KEYS[modifier] === key));
 }
 
 /**
- * `w-arg` is the payload; a form sends its fields, a control that changed its value; `w-arg:name` adds a member.
+ * `w-arg` is the payload; a form sends its fields, a control its value; `w-arg:name` adds a member.
  *
  * @param {ActionPart} part
  * @param {Scope} scope
@@ -206,7 +228,7 @@ function payload(part, scope, element, event) {
     const { submitter } = /** @type {SubmitEvent} */ (event);
     const fields = formValues(/** @type {HTMLFormElement} */ (element), submitter);
     base = isObject(base) ? { ...base, ...fields } : fields;
-  } else if (!part.whole && !named.length && /^(input|change)$/.test(event.type) && isControl(element)) {
+  } else if (!part.whole && !named.length && isFilledIn(element)) {
     return controlValue(element);
   }
   if (!named.length) return base;
@@ -219,11 +241,6 @@ function payload(part, scope, element, event) {
  */
 function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** @param {Element} element */
-function formOf(element) {
-  return /** @type {HTMLFormElement | null} */ (element.closest("form"));
 }
 
 /**

@@ -8,9 +8,11 @@
  */
 
 import { Actions } from "./actions.js";
+import { Ahead, setOf } from "./ahead.js";
 import { suggestion, toConsole } from "./report.js";
 import { adopt } from "./dom.js";
 import { route, Spot } from "./spots.js";
+import { Strangers } from "./strangers.js";
 import { compile } from "./template.js";
 import { grow, unsubscribe } from "./view.js";
 
@@ -49,11 +51,17 @@ import { grow, unsubscribe } from "./view.js";
  */
 export function bind(root, app, options = {}) {
   const page = new BoundPage(root, app, options);
-  return { release: () => page.release() };
+  return {
+    release: () => page.release(),
+    /** How many bindings of the page itself are held; those of rows go with their rows. */
+    get size() {
+      return page.ties.length;
+    },
+  };
 }
 
 /**
- * The outermost scope: the spot of the document, with `$local` and `$connection` beside it.
+ * The outermost scope: the spot of the document, with `$local`, `$connection` and `$location` beside it.
  *
  * @implements {Page}
  */
@@ -65,7 +73,9 @@ class BoundPage extends Spot {
   event = null;
   local = new Spot({});
   connection = new Spot({});
+  location = new Spot({});
   ready = false;
+  ahead = new Ahead((path) => this.#ahead(path));
   /** @type {Page["models"]} */
   models = new Set();
   /** @type {Watcher[]} */
@@ -75,8 +85,14 @@ class BoundPage extends Spot {
   /** @type {Watcher[]} values that are due in the next frame */
   #writes = [];
   #framed = false;
+  /** @type {HTMLElement | null} */
+  #refocus = null;
   #stale = false;
   #released = false;
+  /** True during a change; what comes of it, such as a row that goes and sends what was typed, waits its turn. */
+  #busy = false;
+  /** @type {(() => void)[]} */
+  #next = [];
   /** @type {RootName[]} */
   #names = [];
   /** @type {(() => void)[]} */
@@ -103,15 +119,40 @@ class BoundPage extends Spot {
       settle: this.settleModels,
     });
     this.#connection();
+    this.#location();
     if (app.document) this.#begin(app.document);
-    const template = compile(root, [], report, this.#names);
-    this.ties = grow(template, root, this, this, null);
-    if (this.ready) this.#check();
+    this.ties = this.#bind(root);
+    this.strangers = new Strangers(
+      root,
+      (element) => this.#update(() => this.ties.push(...this.#bind(element))),
+      (element) => this.#forget(element),
+    );
     this.#undo.push(app.onCommit((commit) => this.#commit(commit)));
     this.#on(app, "connection", () => this.#update(() => this.#connection()));
+    for (const type of ["hashchange", "popstate"]) this.#on(window, type, () => this.#update(() => this.#location()));
+    this.#on(app, "navigated", () => this.#update(() => this.#location()));
     // Before the session's own listener, which is the last word of this page.
     this.#on(window, "pagehide", this.settleModels, true);
     this.#on(document, "visibilitychange", () => this.#stale && !document.hidden && this.#schedule());
+  }
+
+  /**
+   * @param {Element} element
+   * @returns {import("./view.js").Tie[]}
+   */
+  #bind(element) {
+    const ties = grow(compile(element, [], this.report, this.#names), element, this, this, null);
+    if (this.ready) this.#check();
+    return [...ties];
+  }
+
+  /** @param {Element} element taken out by another script */
+  #forget(element) {
+    this.ties = this.ties.filter((tie) => {
+      const within = tie.node && element.contains(tie.node);
+      if (within) tie.release();
+      return !within;
+    });
   }
 
   /** @type {import("./view.js").Page["listen"]} */
@@ -150,6 +191,25 @@ class BoundPage extends Spot {
   };
 
   /**
+   * What a person has called up with `autofocus` gets the focus; what comes from the server takes it from nobody.
+   *
+   * @param {Element} element
+   */
+  appeared(element) {
+    const target = element.hasAttribute("autofocus") ? element : element.querySelector("[autofocus]");
+    const { activeElement, body } = element.ownerDocument;
+    if (target && (this.event || !activeElement || activeElement === body)) /** @type {HTMLElement} */ (target).focus();
+  }
+
+  /** @param {HTMLElement} element */
+  refocus(element) {
+    element.focus();
+    // It may be hidden by a class that is taken off in the next frame.
+    if (element.ownerDocument.activeElement !== element) this.#refocus = element;
+    this.#schedule();
+  }
+
+  /**
    * @param {string} name
    * @param {unknown} value
    */
@@ -176,9 +236,10 @@ class BoundPage extends Spot {
     this.#stale = false;
     const first = !this.ready;
     this.#update(() => {
-      const told = ops && !first ? route(this, ops) : [];
+      // What stands over the document changes its rows anew, where they are now.
+      const told = ops && !first ? route(this, [...ops, ...this.ahead.ops(document)]) : [];
       if (first) this.#begin(document);
-      this.settle(document, this.mark);
+      this.settle(this.ahead.over(document), this.mark);
       this.#connection();
       this.#finish();
       for (const list of told) list.forget();
@@ -195,6 +256,27 @@ class BoundPage extends Spot {
     for (const element of [this.root, ...this.root.querySelectorAll("[w-cloak]")]) element.removeAttribute("w-cloak");
   }
 
+  /**
+   * What was written here has become another value.
+   *
+   * @param {import("./model.js").Path} path
+   */
+  #ahead(path) {
+    const { document } = this.app;
+    if (!document || !this.ready || this.#stale) return;
+    this.#update(() => {
+      const told = route(this, [...setOf(document, path), ...this.ahead.ops(document)]);
+      this.settle(this.ahead.over(document), this.mark);
+      this.#finish();
+      for (const list of told) list.forget();
+    });
+  }
+
+  #location() {
+    const { hash, pathname, search } = this.root.ownerDocument.location;
+    this.location.settle({ hash, pathname, search }, this.mark);
+  }
+
   #connection() {
     const { connection, pending } = this.app;
     this.connection.settle({ ...connection, pending }, this.mark);
@@ -203,8 +285,16 @@ class BoundPage extends Spot {
   /** @param {() => void} change */
   #update(change) {
     if (this.#released) return;
-    change();
-    this.#finish();
+    this.#next.push(change);
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      this.strangers.aside(() => {
+        for (let next; (next = this.#next.shift()); this.#finish()) next();
+      });
+    } finally {
+      this.#busy = false;
+    }
     if (this.#writes.length) this.#schedule();
   }
 
@@ -239,6 +329,9 @@ class BoundPage extends Spot {
       watcher.queued = false;
       watcher.refresh();
     }
+    const { activeElement, body } = this.root.ownerDocument;
+    if (activeElement === body) this.#refocus?.focus();
+    this.#refocus = null;
   }
 
   /** Names that the first document does not have. A page is written once, so it is told once. */
@@ -265,6 +358,7 @@ class BoundPage extends Spot {
   release() {
     if (this.#released) return;
     this.#released = true;
+    this.strangers.release();
     for (const undo of this.#undo) undo();
     this.actions.release();
     for (const tie of this.ties) {

@@ -25,6 +25,7 @@ import { BindError, suggestion } from "./report.js";
  * @property {number} index the row's place, kept only where a template says `$index`
  * @property {{ value: unknown }} [local] of the page: `$local`
  * @property {{ value: unknown }} [connection] of the page: `$connection`
+ * @property {{ value: unknown }} [location] of the page: `$location`
  * @property {Event | null} [event] of the page: `$event`, while a handler runs
  */
 
@@ -32,7 +33,7 @@ import { BindError, suggestion } from "./report.js";
  * One path that an expression reads.
  *
  * @typedef {object} Dependency
- * @property {"value" | "local" | "connection" | "event" | "index"} base
+ * @property {"value" | "local" | "connection" | "location" | "event" | "index"} base
  * @property {number} hops how many scopes outwards
  * @property {string[]} path
  */
@@ -91,14 +92,28 @@ export function parseBusy(text, names) {
   };
 }
 
+/** One thing that an event does. @typedef {{ action: string } | { local: string, expression: Expression }} Step */
+
 /**
- * The value of `w-on:…`: an action's name, `$cancel`, `$dismiss`, or one assignment to `$local`.
+ * The value of `w-on:…`: an action's name, `$cancel`, `$dismiss`, or an assignment to `$local`; several of them with
+ * semicolons between, in that order.
  *
  * @param {string} text
  * @param {readonly string[]} names
- * @returns {{ action: string } | { local: string, expression: Expression }}
+ * @returns {Step[]}
  */
 export function parseHandler(text, names) {
+  // A semicolon within quotes is text.
+  const steps = text.match(/(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^;])+/gs) ?? [text];
+  return steps.map((step) => parseStep(step, names));
+}
+
+/**
+ * @param {string} text
+ * @param {readonly string[]} names
+ * @returns {Step}
+ */
+function parseStep(text, names) {
   const [, local, value] = /^\s*\$local\.([\p{L}_][\p{L}\p{N}_]*)\s*=(?!=)(.*)$/su.exec(text) ?? [];
   if (local && value !== undefined) return { local, expression: parse(value, names) };
   const action = text.trim();
@@ -327,8 +342,8 @@ const LEVELS = [
 /** @type {{ [text: string]: unknown }} */
 const LITERALS = { true: true, false: false, null: null };
 
-/** @type {{ [name: string]: "local" | "connection" | "event" | undefined }} */
-const BASES = { $local: "local", $connection: "connection", $event: "event" };
+/** @type {{ [name: string]: "local" | "connection" | "location" | "event" | undefined }} */
+const BASES = { $local: "local", $connection: "connection", $location: "location", $event: "event" };
 
 const PATH = /^[\p{L}_$][\p{L}\p{N}_$]*(\.[\p{L}_$][\p{L}\p{N}_$]*)*$/u;
 

@@ -2,13 +2,15 @@
  * What a form sends: its fields by name, each with the type that its control suggests.
  *
  * Number and range are a number, or null when empty; a checkbox is a bool; several controls of one name are a list (of
- * checkboxes, the values of the checked ones); a multiple select is a list; radios are the value chosen, or null; all
- * others are text. Controls that are disabled or have no name are left out, and so are files.
+ * checkboxes, the values of the checked ones); a multiple select is a list; radios are the value chosen, or null; of
+ * files their names, sizes and types are told, in a list; all others are text. Controls that are disabled or have no name
+ * are left out.
  *
  * @module
  */
 
-/** @typedef {string | number | boolean | null | string[]} FieldValue */
+/** @typedef {{ name: string, size: number, type: string }} FileValue what an app learns of a file before it has it */
+/** @typedef {string | number | boolean | null | string[] | FileValue[]} FieldValue */
 
 /**
  * @param {HTMLFormElement} form
@@ -42,6 +44,8 @@ export function controlValue(control) {
       return !!control.checked;
     case "radio":
       return control.checked ? control.value : null;
+    case "file":
+      return Array.from(control.files ?? [], ({ name, size, type }) => ({ name, size, type }));
     case "select-multiple":
       return Array.from(control.options ?? [])
         .filter((option) => option.selected)
@@ -57,6 +61,59 @@ export function controlValue(control) {
  */
 export function isControl(element) {
   return /^(input|select|textarea)$/.test(element.localName);
+}
+
+/**
+ * A control that a person fills in, and no button.
+ *
+ * @param {Element} element
+ * @returns {element is Element & Control}
+ */
+export function isFilledIn(element) {
+  return isControl(element) && !BUTTON.test(/** @type {Control} */ (element).type);
+}
+
+/**
+ * The files that a form or a control holds, by the names of the fields; null when there are none.
+ *
+ * @param {Element} element
+ * @returns {{ [name: string]: File[] } | null}
+ */
+export function filesOf(element) {
+  const controls = element.localName === "form" ? element.querySelectorAll("input[type=file]") : [element];
+  const chosen = /** @type {Control[]} */ (Array.from(controls)).filter(({ type, files }) => type === "file" && files?.length);
+  return chosen.length ? Object.fromEntries(chosen.map(({ name, files }) => [name, Array.from(/** @type {FileList} */ (files))])) : null;
+}
+
+/**
+ * Empties the form of an element, or a control that is in none.
+ *
+ * @param {Element} element
+ * @returns {() => void} puts back what was there, where nobody has put in anything since
+ */
+export function reset(element) {
+  const form = /** @type {HTMLFormElement | null} */ (element.closest("form"));
+  const controls = /** @type {Control[]} */ (form ? Array.from(form.elements) : [element]).filter((control) => isFilledIn(control) && control.type !== "file");
+  const before = controls.map(stateOf);
+  if (form) form.reset();
+  else for (const control of controls) control.value = control.defaultValue ?? "";
+  const emptied = controls.map(stateOf);
+  return () =>
+    controls.forEach((control, at) => {
+      if (stateOf(control).join() !== emptied[at]?.join()) return;
+      const [value = "", checked, ...selected] = before[at] ?? [];
+      if (control.options) Array.from(control.options).forEach((option, n) => (option.selected = !!selected[n]));
+      else if (control.value !== value) control.value = String(value);
+      control.checked = !!checked;
+    });
+}
+
+/**
+ * @param {Control} control
+ * @returns {(string | boolean | undefined)[]}
+ */
+function stateOf({ value, checked, options }) {
+  return [value, checked, ...Array.from(options ?? [], ({ selected }) => selected)];
 }
 
 /** @param {Element} element a form, or anything in one */
@@ -82,7 +139,7 @@ function together(controls) {
  * @param {HTMLElement | null | undefined} submitter
  */
 function isField(control, submitter) {
-  return control === submitter || !/^(submit|button|reset|image|file|fieldset|output)$/.test(control.type);
+  return control === submitter || !BUTTON.test(control.type);
 }
 
 /**
@@ -91,5 +148,8 @@ function isField(control, submitter) {
  * @typedef {HTMLElement & {
  *   name: string, type: string, value: string,
  *   checked?: boolean, options?: HTMLOptionsCollection, form?: HTMLFormElement | null, disabled?: boolean,
+ *   defaultValue?: string, files?: FileList | null,
  * }} Control
  */
+
+const BUTTON = /^(submit|button|reset|image|fieldset|output)$/;

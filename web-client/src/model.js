@@ -41,15 +41,19 @@ export class Model {
    */
   constructor(part, control, scope, page) {
     this.part = part;
-    this.control = control;
+    this.node = this.control = control;
     this.scope = scope;
     this.page = page;
     const { signal } = this.#listeners;
-    /** @type {(type: string, listener: () => void) => void} */
+    /** @type {(type: string, listener: (event: Event) => void) => void} */
     const on = (type, listener) => control.addEventListener(type, listener, { signal });
     on("input", () => this.#edit());
     on("change", () => this.send());
     on("blur", () => this.send());
+    on("keydown", (event) => {
+      const { key, isComposing } = /** @type {KeyboardEvent} */ (event);
+      if (part.lazy && key === "Escape" && !isComposing) this.#takeBack();
+    });
     on("compositionstart", () => (this.#composing = true));
     on("compositionend", () => {
       this.#composing = false;
@@ -71,12 +75,31 @@ export class Model {
   #edit() {
     if (this.#composing) return;
     this.#edited = true;
-    this.page.models.add(this);
-    if (!this.part.lazy && !this.#running) this.send();
+    const { part, page } = this;
+    page.models.add(this);
+    if (part.lazy) return;
+    page.ahead.put(this, this.#path(), this.#value());
+    if (part.debounce_ms) {
+      clearTimeout(this.#pause);
+      this.#pause = setTimeout(() => this.send(), part.debounce_ms);
+    } else if (!this.#running) this.send();
+  }
+
+  /** Escape before anything was written: the field's value is there again. */
+  #takeBack() {
+    if (!this.#edited) return;
+    this.#edited = false;
+    this.page.models.delete(this);
+    show(this.control, this.part.expression.read(this.scope));
+  }
+
+  #path() {
+    return addressOf(this.part.address, this.part.rows, this.scope);
   }
 
   /** Sends an edit that waits; before an action, say, which may be about it. */
   send() {
+    clearTimeout(this.#pause);
     this.page.models.delete(this);
     if (!this.#edited || this.#composing) return;
     this.#edited = false;
@@ -85,6 +108,8 @@ export class Model {
     void this.#write(value);
   }
 
+  /** @type {ReturnType<typeof setTimeout> | undefined} until the person pauses */
+  #pause;
   /** What the last write says that has no outcome. */
   #sending = /** @type {unknown} */ (NOTHING);
 
@@ -104,11 +129,12 @@ export class Model {
   /** @param {unknown} value */
   async #write(value) {
     const { control, page } = this;
-    const path = addressOf(this.part.address, this.part.rows, this.scope);
+    const path = this.#path();
     /** @param {string} state */
     const onState = (state) => control.setAttribute("w-state", state);
     this.#running++;
     this.#sending = value;
+    page.ahead.put(this, path, value);
     let refused = false;
     try {
       await page.set(path, value, { secret: control.type === "password", onState });
@@ -121,9 +147,11 @@ export class Model {
     this.#running--;
     if (this.#running) return;
     // What was typed meanwhile goes now, unless it is the same again.
-    if (this.#edited && !this.part.lazy) this.send();
-    if (!this.#running) this.#sending = NOTHING;
-    if (this.#running || this.#edited) return;
+    if (this.#edited && !this.part.lazy && !this.part.debounce_ms) this.send();
+    if (this.#running) return;
+    this.#sending = NOTHING;
+    if (!this.#edited || this.part.lazy) page.ahead.drop(this);
+    if (this.#edited) return;
     // What was refused stays, so that it can be mended.
     if (refused) this.#shown = this.part.expression.read(this.scope);
     else {

@@ -62,8 +62,8 @@ export function connect(options) {
 
 /**
  * Dispatches `CustomEvent`s whose `detail` is the body: the server's `notify`, `close_notify`, `navigate`, `download`,
- * `emit` and `events_lost`; and `connection` (the new status), `fresh` ({reason, rejected}: another session has
- * replaced the one there was), `restored`, `taken_over`, and `error` (a {@link WindlassError} that no promise carries).
+ * `emit` and `events_lost`; and `connection` (the new status), `navigated` ({url}: by this page), `fresh` ({reason,
+ * rejected}: another session has replaced the one there was), `restored`, `taken_over`, and `error` (a {@link WindlassError} that no promise carries).
  *
  * @template {object} [State=Record<string, unknown>]
  * @template {object} [Actions=Record<string, unknown>]
@@ -237,6 +237,7 @@ export class Session extends EventTarget {
   navigate(url) {
     const { window } = this.#environment;
     window?.history.pushState(null, "", url);
+    this.#tell("navigated", { url });
     this.#moved(window ? pageOf(window) : url);
   }
 

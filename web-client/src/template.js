@@ -14,6 +14,7 @@ import { BindError, suggestion } from "./report.js";
 
 /** @typedef {import("./expression.js").Dependency} Dependency */
 /** @typedef {import("./expression.js").Expression} Expression */
+/** @typedef {import("./expression.js").Step} Step */
 /** @typedef {import("./report.js").Report} Report */
 /** @typedef {(node: Node, value: unknown, name: string, previous: unknown) => void} Write */
 
@@ -23,7 +24,7 @@ import { BindError, suggestion } from "./report.js";
  * @typedef {object} Reach
  * @property {Expression} expression
  * @property {boolean} inside reads the row whose template this is
- * @property {Dependency[]} outside all else: outer rows, the document, `$local`, `$connection`
+ * @property {Dependency[]} outside all else: outer rows, the document, `$local`, `$connection`, `$location`
  * @property {boolean} late needs the document
  */
 
@@ -67,7 +68,7 @@ import { BindError, suggestion } from "./report.js";
  */
 
 /**
- * @typedef {{ type: string, modifiers: Set<string>, throttle_ms: number } & ReturnType<typeof parseHandler>} Handler
+ * @typedef {{ type: string, modifiers: Set<string>, throttle_ms: number, steps: Step[] }} Handler
  */
 
 /**
@@ -79,6 +80,7 @@ import { BindError, suggestion } from "./report.js";
  * @property {Dependency} address what is written to
  * @property {RowPlace[]} rows the rows around it, outermost first
  * @property {boolean} lazy writes when the person is through with it
+ * @property {number} debounce_ms writes after so long a pause in the typing; 0 for at once
  */
 /** @typedef {ModelOnly & Reach} ModelPart */
 
@@ -163,7 +165,9 @@ class Compiler {
           }
         } else if (word === "on") {
           const [type = "", ...modifiers] = argument.split(".");
-          on.handlers.push({ type, ...parseModifiers(modifiers), ...this.uses(parseHandler(value, this.names), element, name) });
+          const steps = parseHandler(value, this.names);
+          for (const step of steps) if ("local" in step) this.uses(step.expression, element, name);
+          on.handlers.push({ type, ...parseModifiers(modifiers), steps });
         } else if (word === "arg") {
           const expression = this.expression(value, element, name);
           if (argument) on.named.push([argument, expression]);
@@ -219,8 +223,10 @@ class Compiler {
     if (!isControl(element) || /^(file|button|submit|reset|image|hidden)$/.test(/** @type {HTMLInputElement} */ (element).type)) {
       throw new BindError("not_a_control", "w-model is for inputs that a person fills in, select and textarea");
     }
-    const lazy = name === "w-model.blur";
-    if (!lazy && name !== "w-model") throw new BindError("unknown_attribute", "it is w-model or w-model.blur");
+    const [, mode, ms] = /^w-model(?:\.(blur|debounce)(?:\.(\d+))?)?$/.exec(name) ?? [];
+    if (!mode && name !== "w-model") {
+      throw new BindError("unknown_attribute", "it is w-model, w-model.blur, w-model.debounce or w-model.debounce.500");
+    }
     const expression = this.expression(value, element, name);
     const [address] = expression.uses;
     if (!expression.plain || address?.base !== "value") {
@@ -230,7 +236,8 @@ class Compiler {
     if (!rows.every((row) => row !== null)) {
       throw new BindError("no_key", "a row is found again by its key: add w-key, such as w-key=\"todo.id\", to its w-each");
     }
-    return { kind: "model", path, ...this.reach(expression), address, rows: this.rows.map((row) => row ?? NOWHERE), lazy };
+    return { kind: "model", path, ...this.reach(expression), address, rows: this.rows.map((row) => row ?? NOWHERE),
+      lazy: mode === "blur", debounce_ms: mode === "debounce" ? Number(ms ?? DEBOUNCE_MS) : 0 };
   }
 
   /**
@@ -285,22 +292,20 @@ class Compiler {
   /**
    * Notes what an expression needs of its surroundings.
    *
-   * @template {Expression | ReturnType<typeof parseHandler>} T
-   * @param {T} parsed
+   * @param {Expression} expression
    * @param {Element} element
    * @param {string} name
-   * @returns {T}
+   * @returns {Expression}
    */
-  uses(parsed, element, name) {
-    const { uses = [] } = "uses" in parsed ? parsed : "expression" in parsed ? parsed.expression : {};
-    for (const { base, hops, path } of uses) {
+  uses(expression, element, name) {
+    for (const { base, hops, path } of expression.uses) {
       this.template.indexed ||= base === "index";
       const [key] = path;
       if (base === "value" && hops === this.names.length && key) {
         this.roots.push({ key, element, attribute: `${name}="${element.getAttribute(name)}"` });
       }
     }
-    return parsed;
+    return expression;
   }
 
   /**
@@ -482,8 +487,17 @@ const WORDS = [...Object.keys(SHOWN), ...PLAIN, "each", "if", "on", "arg", "busy
 
 /** Stands for a row that no address goes through. */
 const NOWHERE = { list: { base: /** @type {const} */ ("value"), hops: 0, path: [] }, key: "" };
-const MODIFIERS = ["prevent", "stop", "self", "once", "throttle", "enter", "esc"];
+/** What a key is called in an attribute, which knows no capitals. @type {{ [modifier: string]: string }} */
+export const KEYS = {
+  enter: "Enter", esc: "Escape", tab: "Tab", space: " ", delete: "Delete", backspace: "Backspace", home: "Home", end: "End",
+  up: "ArrowUp", down: "ArrowDown", left: "ArrowLeft", right: "ArrowRight",
+};
+/** Keys that are held while another thing happens. */
+export const HELD = /** @type {const} */ (["ctrl", "alt", "shift", "meta"]);
+const MODIFIERS = ["prevent", "stop", "self", "once", "throttle", ...Object.keys(KEYS), ...HELD];
 // Below what two deliberate clicks are apart, above a double click by mistake.
 const THROTTLE_MS = 300;
+// A pause between two words, not between two letters.
+const DEBOUNCE_MS = 300;
 const REFUSED_ELEMENTS = new Set(["script", "base", "iframe", "object", "embed", "meta", "animate", "set"]);
 const URL_NAMES = new Set(["href", "src", "action", "formaction", "poster", "cite", "background", "data", "ping", "xlink:href"]);

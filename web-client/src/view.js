@@ -37,9 +37,12 @@ import { Spot } from "./spots.js";
  * @property {(path: Path, value: unknown, options: SendOptions) => Promise<unknown>} set
  * @property {(action: string, error: unknown, element: Element) => void} refuse
  * @property {typeof unsubscribe} unsubscribe
+ * @property {(element: Element) => void} appeared a condition holds now
+ * @property {(element: HTMLElement) => void} refocus gives it the focus as soon as it can have it
+ * @property {import("./ahead.js").Ahead} ahead
  */
 
-/** @typedef {{ release: () => void }} Tie */
+/** @typedef {{ release: () => void, node?: Node }} Tie */
 
 /**
  * Makes the parts of a template live at the nodes of `root`, which has the template's shape.
@@ -115,9 +118,30 @@ export function unsubscribe(outside, watcher, scope) {
  * @returns {Spot}
  */
 function spotOf({ base, hops, path }, scope) {
-  const at = /** @type {Scope & Spot & { local: Spot, connection: Spot }} */ (outer(scope, hops));
-  if (base === "local" || base === "connection") return at[base].at(path);
+  const at = /** @type {Scope & Spot & { local: Spot, connection: Spot, location: Spot }} */ (outer(scope, hops));
+  if (base === "local" || base === "connection" || base === "location") return at[base].at(path);
   return base === "index" ? at : at.at(path);
+}
+
+/** Marks what was grown from a template, which other scripts may move about. */
+export const GROWN = Symbol("grown");
+
+/**
+ * @param {Template} template
+ * @returns {Element}
+ */
+function cloneOf({ root }) {
+  return Object.assign(/** @type {Element} */ (root.cloneNode(true)), { [GROWN]: true });
+}
+
+/** True while nodes are taken out: a blur that comes of that is no act of a person. */
+export let removing = false;
+
+/** @param {Element | null} element */
+function takeOut(element) {
+  removing = true;
+  element?.remove();
+  removing = false;
 }
 
 /** One value shown at one node. */
@@ -157,18 +181,20 @@ class Condition {
   #released = false;
   /** @type {Element | null} */
   #element = null;
+  /** @type {Element | null} what had the focus when this appeared */
+  #before = null;
   /** @type {Tie[]} */
   #ties = [];
 
   /**
    * @param {BlockPart} part
-   * @param {Comment} anchor
+   * @param {Comment} node marks the place
    * @param {Scope} scope
    * @param {Page} page
    */
-  constructor(part, anchor, scope, page) {
+  constructor(part, node, scope, page) {
     this.part = part;
-    this.anchor = anchor;
+    this.node = node;
     this.scope = scope;
     this.page = page;
   }
@@ -179,9 +205,11 @@ class Condition {
     const wanted = !!expression.read(this.scope);
     if (wanted === !!this.#element) return;
     if (wanted) {
-      this.#element = /** @type {Element} */ (template.root.cloneNode(true));
+      this.#element = cloneOf(template);
       this.#ties = grow(template, this.#element, this.scope, this.page, null);
-      this.anchor.before(this.#element);
+      this.node.before(this.#element);
+      this.#before = this.node.ownerDocument.activeElement;
+      this.page.appeared(this.#element);
     } else {
       this.#clear();
     }
@@ -189,7 +217,10 @@ class Condition {
 
   #clear() {
     for (const tie of this.#ties) tie.release();
-    this.#element?.remove();
+    const focused = this.#element?.contains(this.#element.ownerDocument.activeElement);
+    takeOut(this.#element);
+    // Whoever was in it goes on where they came from.
+    if (focused && this.#before?.isConnected) this.page.refocus(/** @type {HTMLElement} */ (this.#before));
     this.#element = null;
     this.#ties = [];
   }
@@ -202,7 +233,7 @@ class Condition {
 
   /** Puts the template back where it was found. */
   restore() {
-    this.anchor.replaceWith(this.part.source);
+    this.node.replaceWith(this.part.source);
   }
 }
 
@@ -277,13 +308,13 @@ class Each {
 
   /**
    * @param {BlockPart} part
-   * @param {Comment} anchor
+   * @param {Comment} node marks the place
    * @param {Scope} scope
    * @param {Page} page
    */
-  constructor(part, anchor, scope, page) {
+  constructor(part, node, scope, page) {
     this.part = part;
-    this.anchor = anchor;
+    this.node = node;
     this.scope = scope;
     this.page = page;
     if (part.expression.plain) (this.#spot().lists ??= new Set()).add(this);
@@ -352,7 +383,7 @@ class Each {
       this.part.report("not_a_list", `a list is needed here, this is ${typeof value}`);
     }
     const items = Array.isArray(value) ? value : [];
-    const focused = this.anchor.ownerDocument.activeElement;
+    const focused = this.node.ownerDocument.activeElement;
     const reached = this.#reached;
     if (!reached || this.#lost || this.#rows.length !== items.length) {
       this.#match(items);
@@ -366,7 +397,7 @@ class Each {
       for (const index of indexes.sort((a, b) => b - a)) this.#place(index, items[index]);
     }
     // Where nodes cannot be moved without being taken out, the one with the focus has lost it.
-    if (focused !== this.anchor.ownerDocument.activeElement && focused?.isConnected) {
+    if (focused !== this.node.ownerDocument.activeElement && focused?.isConnected) {
       /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
     }
   }
@@ -390,8 +421,8 @@ class Each {
     if (kept) row.settle(value, this.page.mark);
     const element = kept ?? this.#build(row, value);
     if (row.loose) {
-      const next = this.#rows[index + 1]?.element ?? this.anchor;
-      move(/** @type {Node} */ (this.anchor.parentNode), element, next, !!kept);
+      const next = this.#rows[index + 1]?.element ?? this.node;
+      move(/** @type {Node} */ (this.node.parentNode), element, next, !!kept);
       row.loose = false;
     }
   }
@@ -403,7 +434,7 @@ class Each {
   #build(row, value) {
     const { template } = this.part;
     row.value = value;
-    const element = /** @type {Element} */ (template.root.cloneNode(true));
+    const element = cloneOf(template);
     row.element = element;
     row.ties = grow(template, element, row, this.page, row);
     return element;
@@ -470,7 +501,7 @@ class Each {
 
   /** @param {Row} row */
   #drop(row) {
-    row.element?.remove();
+    takeOut(row.element);
     row.release();
   }
 
@@ -484,7 +515,7 @@ class Each {
 
   /** Puts the template back where it was found. */
   restore() {
-    this.anchor.replaceWith(this.part.source);
+    this.node.replaceWith(this.part.source);
   }
 }
 

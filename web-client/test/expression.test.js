@@ -152,10 +152,14 @@ test("w-each names a row, w-on an action, a cancel or one local value", () => {
   for (const text of ["todos", "todo in todos", "$x of todos", "null of todos", "a.b of c", ""]) {
     assert.throws(() => parseEach(text, []), { code: "expression" }, text);
   }
-  assert.deepEqual(parseHandler(" add ", []), { action: "add" });
-  assert.deepEqual(parseHandler("todo/toggle-all", []), { action: "todo/toggle-all" });
-  assert.deepEqual(parseHandler("$cancel", []), { action: "$cancel" });
-  assert.equal(parseHandler("$local.editing = todo.id", ["todo"]).local, "editing");
+  assert.deepEqual(parseHandler(" add ", []), [{ action: "add" }]);
+  assert.deepEqual(parseHandler("todo/toggle-all", []), [{ action: "todo/toggle-all" }]);
+  assert.deepEqual(parseHandler("$cancel", []), [{ action: "$cancel" }]);
+  assert.equal(parseHandler("$local.editing = todo.id", ["todo"])[0].local, "editing");
+  assert.deepEqual(
+    parseHandler("save; $local.a = ';' ; $local.b = \"x;\"", []).map((step) => step.action ?? step.local),
+    ["save", "a", "b"],
+  );
   for (const text of ["", "add(1)", "count = 1", "$local.x == 1", "$local.a.b = 1", "$jobs", "a b", "$local = 1", "add | number"]) {
     assert.throws(() => parseHandler(text, []), { code: "expression" }, text);
   }

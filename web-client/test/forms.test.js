@@ -36,7 +36,7 @@ test("each control of a form sends the type that it suggests", () => {
     [`<select name="a"><option>x</option><option selected>y</option></select>`, { a: "y" }],
     [`<select name="a" multiple><option selected>x</option><option>y</option><option selected>z</option></select>`, { a: ["x", "z"] }],
     [`<input name="a" value="x"><input name="a" value="y">`, { a: ["x", "y"] }],
-    [`<input name="a" disabled value="x"><input value="y"><button name="b" value="z"></button><input type="file" name="c"><output name="o">1</output>`, {}],
+    [`<input name="a" disabled value="x"><input value="y"><button name="b" value="z"></button><input type="file" name="c"><output name="o">1</output>`, { c: [] }],
     [`<input name="__proto__" value="x">`, JSON.parse('{"__proto__":"x"}')],
   ];
   for (const [html, expected] of cases) {
@@ -127,7 +127,7 @@ test("an element shows how far its action came", async () => {
   const [{ onState, resolve }] = p.app.sent;
   onState("sent");
   assert.deepEqual(shown(), ["sent", "true", true]);
-  assert.equal(p.$("input").value, "typed");
+  assert.equal(p.$("input").value, "x", "an empty form for whoever types on");
   onState("applied");
   resolve(null);
   await settled();
@@ -154,4 +154,52 @@ test("what is refused keeps what was typed and bubbles as an event", async () =>
     { action: "$cancel", code: "gone", text: "no such job" },
   ]);
   assert.deepEqual([p.$("form").getAttribute("w-state"), p.$("form").hasAttribute("aria-busy"), p.$("input").value], ["failed", false, "typed"]);
+});
+
+test("keys and held keys filter", () => {
+  const p = page(`<i w-on:keydown.up="up" w-on:keydown.ctrl.enter="send" w-on:keydown.left.right="side"></i>`, { state: {} });
+  for (const [key, ctrlKey] of [["ArrowUp"], ["Enter"], ["Enter", true], ["ArrowLeft"], ["ArrowRight"], ["a", true]]) {
+    fire(p.$("i"), "keydown", { key, ctrlKey });
+  }
+  assert.deepEqual(p.app.sent.map(({ name }) => name), ["up", "send", "side", "side"]);
+});
+
+test("one event does several things, in order", () => {
+  const p = page(`<input value="x" w-on:keydown.enter="add; $local.last = $event.key; done"><b w-text="$local.last"></b>`, { state: {} });
+  fire(p.$("input"), "keydown", { key: "Enter" });
+  p.frame();
+  assert.deepEqual([p.app.sent.map(({ name, payload }) => [name, payload]), p.texts("b")], [[["add", "x"], ["done", "x"]], ["Enter"]]);
+});
+
+test("w-reset empties at once; after a refusal what was typed is back, unless the person has typed on", async () => {
+  const html = `<form w-on:submit="go" w-reset><input name="a"><input name="b" type="checkbox"><select name="c"><option>1</option><option>2</option></select></form>`;
+  const p = page(html, { state: {} });
+  const [text, box] = p.body.querySelectorAll("input");
+  const select = p.$("select");
+  for (const typed of ["", "next"]) {
+    [text.value, box.checked, select.value] = ["first", true, "2"];
+    fire(p.$("form"), "submit");
+    assert.deepEqual([text.value, box.checked], ["", false]);
+    text.value = typed;
+    p.app.sent.at(-1).reject({ code: "no", text: "no" });
+    await settled();
+    assert.deepEqual([text.value, box.checked, select.value], [typed || "first", true, "2"]);
+  }
+  const alone = page(`<input w-on:keydown.enter="add" w-reset>`, { state: {} });
+  alone.$("input").value = "x";
+  fire(alone.$("input"), "keydown", { key: "Enter" });
+  assert.deepEqual([alone.app.sent[0].payload, alone.$("input").value], ["x", ""]);
+});
+
+test("of files an action tells name, size and type, and who carries them hears of it", async () => {
+  const p = page(`<form w-on:submit="send"><input type="file" name="photos" multiple></form>`, { state: {} });
+  const file = new File(["abc"], "a.txt", { type: "text/plain" });
+  Object.defineProperty(p.$("input"), "files", { value: [file] });
+  let heard;
+  p.body.addEventListener("w-files", ({ detail }) => (heard = detail));
+  fire(p.$("form"), "submit");
+  assert.deepEqual(p.app.sent[0].payload, { photos: [{ name: "a.txt", size: 3, type: "text/plain" }] });
+  assert.equal(heard.files.photos[0], file);
+  p.app.sent[0].resolve({ to: "/uploads/1" });
+  assert.deepEqual([heard.action, await heard.outcome], ["send", { to: "/uploads/1" }]);
 });

@@ -66,6 +66,7 @@ async fn main() -> Result {
         .router(source::router())
         .nest("/chat", chat::app())
         .nest("/console", console::app())
+        .nest("/todomvc", todomvc::app())
         .nest("/training", training::app())
         .page(page!("page"))
         .serve(options.addr)

@@ -34,7 +34,7 @@ const END: &str = "</section>\n";
 
 const PAGE: &str = include_str!("../page/index.html");
 
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 19] = [
     ("training.rs", include_str!("../../training/src/lib.rs")),
     ("network.rs", include_str!("../../training/src/network.rs")),
     ("training.html", include_str!("../../training/page/index.html")),
@@ -42,6 +42,8 @@ const FILES: [(&str, &str); 17] = [
     ("chat.html", include_str!("../../chat/page/index.html")),
     ("console.rs", include_str!("../../console/src/lib.rs")),
     ("console.html", include_str!("../../console/page/index.html")),
+    ("todomvc.rs", include_str!("../../todomvc/src/lib.rs")),
+    ("todomvc.html", include_str!("../../todomvc/page/index.html")),
     ("main.rs", include_str!("main.rs")),
     ("counter.rs", include_str!("counter.rs")),
     ("fields.rs", include_str!("fields.rs")),

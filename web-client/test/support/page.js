@@ -11,7 +11,7 @@ import { apply } from "../../src/patch.js";
 // All that the client takes from the window; a session's events are then of the same kind as the page's.
 const WINDOW = [
   "document", "location", "EventTarget", "Event", "CustomEvent", "HTMLElement", "customElements", "CSSStyleSheet",
-  "requestAnimationFrame",
+  "requestAnimationFrame", "MutationObserver",
 ];
 const window = new Window({ url: "http://localhost/" });
 Object.assign(globalThis, { window });
@@ -76,26 +76,33 @@ export class FakeApp extends EventTarget {
   }
 }
 
-/** Binds `html` and gives the test its hands: the root, the app, a frame. */
-export function page(html, { state, ...options } = {}) {
-  document.body.innerHTML = html;
+let before;
+
+/**
+ * Binds `html` and gives the test its hands: the root, the app, a frame. Its root is the body, where it takes the place
+ * of the page before, or an element of its own.
+ */
+export function page(html, { state, root = document.body, ...options } = {}) {
+  if (root === document.body) before?.release();
+  root.innerHTML = html;
   const app = new FakeApp();
   const messages = [];
   let frames = [];
   if (state) app.document = state;
-  const bound = bind(document.body, app, {
+  const bound = bind(root, app, {
     report: (message) => messages.push(message),
     frame: (callback) => frames.push(callback),
     ...options,
   });
+  if (root === document.body) before = bound;
   return {
     app,
     bound,
     messages,
     codes: () => messages.map(({ code }) => code),
-    body: document.body,
-    $: (selector) => document.body.querySelector(selector),
-    texts: (selector) => [...document.body.querySelectorAll(selector)].map((element) => element.textContent),
+    body: root,
+    $: (selector) => root.querySelector(selector),
+    texts: (selector) => [...root.querySelectorAll(selector)].map((element) => element.textContent),
     get framed() {
       return frames.length;
     },

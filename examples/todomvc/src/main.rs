@@ -1,0 +1,8 @@
+//! TodoMVC alone: `cargo run -p todomvc`, then look at http://127.0.0.1:8085.
+
+use windlass::prelude::*;
+
+#[tokio::main]
+async fn main() -> Result {
+    todomvc::app().serve("127.0.0.1:8085").await
+}
