@@ -17,7 +17,12 @@ pub enum StoreError {
     /// The medium did not answer, or answered with this. Try again later.
     Unavailable(String),
     /// Another process has this folder open. End it, or choose another folder.
-    Locked(PathBuf),
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+        /// The number of the process that has it, when that is known.
+        process: Option<u32>,
+    },
     /// The folder or the file in it cannot be written to. Change its owner or mode, or choose another folder.
     ReadOnly(PathBuf),
     /// The disk is full, or a quota is used up. The store works again as soon as there is room.
@@ -65,7 +70,7 @@ impl StoreError {
             | Self::Closed => false,
             Self::BytesMax(_)
             | Self::Unavailable(_)
-            | Self::Locked(_)
+            | Self::Locked { .. }
             | Self::ReadOnly(_)
             | Self::DiskFull(_)
             | Self::Io { .. } => true,
@@ -80,11 +85,11 @@ impl fmt::Display for StoreError {
             Self::EpochsExhausted => f.write_str("this process has no epochs left; start it again"),
             Self::StartsExhausted => f.write_str("this store was opened too often; start with an empty folder"),
             Self::Unavailable(why) => write!(f, "the store does not answer: {why}"),
-            Self::Locked(folder) => write!(
-                f,
-                "another process has {} open; end it, or choose another data folder for this one",
-                folder.display()
-            ),
+            Self::Locked { folder, process } => {
+                let process = process.map(|process| format!(" ({process})")).unwrap_or_default();
+                let folder = folder.display();
+                write!(f, "another process{process} has {folder} open; end it, or choose another data folder")
+            }
             Self::ReadOnly(path) => write!(
                 f,
                 "{} cannot be written to; change its owner or mode, or choose another data folder",
@@ -126,7 +131,7 @@ mod tests {
     fn each_error_names_its_file_and_says_what_to_do() {
         let path = PathBuf::from("/data/sessions.redb");
         let table = [
-            (StoreError::Locked(path.clone()), "choose another data folder"),
+            (StoreError::Locked { folder: path.clone(), process: Some(7) }, "another process (7)"),
             (StoreError::ReadOnly(path.clone()), "change its owner or mode"),
             (StoreError::DiskFull(path.clone()), "free some"),
             (StoreError::Io { path: path.clone(), why: "bad sector".into() }, "bad sector"),

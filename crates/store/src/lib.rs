@@ -1,4 +1,4 @@
-//! Where session records are kept: [`SessionStore`], and [`MemoryStore`] for those who need no disk.
+//! Where session records are kept: [`SessionStore`], on disk with [`RedbStore`], and in memory with [`MemoryStore`].
 //!
 //! A store moves keys, epochs, turns, expiries and bytes. It knows no session, never looks into a record, and
 //! reads no clock. The [`Writer`] is the thread that calls it: it groups what many sessions want saved.
@@ -28,6 +28,7 @@
 //! and everything else names the epoch under which it is done: what comes with another one does nothing and says so.
 //! Locks and leases decide when it is worth trying; safety is the epoch alone.
 
+mod disk;
 mod error;
 mod memory;
 #[doc(hidden)]
@@ -39,6 +40,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub use disk::{RedbOptions, RedbStore};
 pub use error::StoreError;
 pub use memory::{MemoryOptions, MemoryStore};
 pub use writer::{

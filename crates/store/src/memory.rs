@@ -43,9 +43,9 @@ struct Session {
 }
 
 /// Load numbers have the low 32 bits of an epoch.
-const LOADS_MAX: u64 = 1 << 32;
+pub(crate) const LOADS_MAX: u64 = 1 << 32;
 /// Start numbers have the 21 bits above, so that an epoch stays below 2^53.
-const STARTS_MAX: u64 = 1 << 21;
+pub(crate) const STARTS_MAX: u64 = 1 << 21;
 
 impl MemoryStore {
     /// An empty store for the process start with this number, which is higher than that of every start before.
