@@ -2,39 +2,36 @@
 //!
 //! Nothing here awaits a write alone: with a full socket turns go on, and only the walk stops.
 
-use std::future::{Future as _, poll_fn};
+use std::cell::Cell as Lent;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{Sink, Stream};
 use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as WsCode, Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WsCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect};
 
 use crate::cell::Cell;
 use crate::guest::Guest;
 use crate::hub::{BUSY_RETRY, Hub};
-use crate::metered::Metered;
 use crate::outlet::Outlet;
 use crate::program::State;
 use crate::rate::Rate;
+use crate::socket::{Socket, wire_len};
 
-/// The life of a connection, from the upgraded socket to its end.
+/// The life of a connection from the upgraded socket until it has found its session; the rest is a task of its own.
 /// `guest` says who it is, or that they are turned away.
 pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded: Upgraded, guest: Option<Guest>) {
-    let config = Some(config(hub.options.message_bytes_max));
+    let message_bytes_max = hub.options.message_bytes_max;
     // Nearly always a bare TCP stream, which is then worked on without the layers that carried it here.
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => {
@@ -42,33 +39,31 @@ pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded
             let Parts { io, read_buf, .. } = parts;
             let read = read_buf.to_vec();
             drop(read_buf);
-            let stream = Metered::new(io.into_inner());
-            let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
-            live(hub, dialect, socket, guest).await;
+            greet(hub, dialect, Socket::new(io.into_inner(), read, message_bytes_max), guest).await;
         }
         Err(upgraded) => {
-            let stream = Metered::new(TokioIo::new(upgraded));
-            let socket = WebSocketStream::from_raw_socket(stream, Role::Server, config).await;
-            live(hub, dialect, socket, guest).await;
+            greet(hub, dialect, Socket::new(TokioIo::new(upgraded), Vec::new(), message_bytes_max), guest).await;
         }
     }
 }
 
-async fn live<S: State, IO: AsyncRead + AsyncWrite + Unpin>(
+/// Takes a connection as far as its session, and gives it a task that holds nothing else: it lives long, and most of
+/// the time does nothing.
+async fn greet<S: State, IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     hub: Arc<Hub<S>>,
     dialect: Dialect,
-    socket: WebSocketStream<Metered<IO>>,
+    socket: Socket<IO>,
     guest: Option<Guest>,
 ) {
-    let closing = hub.closing.clone();
+    let (tasks, closing) = (hub.tasks.clone(), hub.closing.clone());
     let mut connection = Connection::new(hub, dialect, socket);
     match guest {
-        Some(guest) => connection.guest = guest,
+        Some(guest) => connection.guest = Some(Box::new(guest)),
         None => connection.outlet.close(Close::new(CloseCode::Login)),
     }
     // Until hello nobody knows this connection, so that it listens for the end itself.
     let greeted = tokio::select! {
-        greeted = poll_fn(|task| connection.poll(task, Until::Greeted)) => greeted,
+        greeted = poll_fn(|task| connection.drive(task, Until::Greeted)) => greeted,
         () = closing.cancelled() => {
             connection.outlet.close(crate::hub::draining());
             Ended::No
@@ -78,30 +73,18 @@ async fn live<S: State, IO: AsyncRead + AsyncWrite + Unpin>(
         if closing.is_cancelled() {
             connection.outlet.close(crate::hub::draining());
         }
-        poll_fn(|task| connection.poll(task, Until::Over)).await;
+        tasks.spawn(connection);
     }
-}
-
-/// Small buffers: tungstenite's own would cost each idle connection 137 kB.
-pub(crate) fn config(message_bytes_max: usize) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BUFFER_MAX)
-        .max_message_size(Some(message_bytes_max))
-        .max_frame_size(Some(message_bytes_max))
 }
 
 struct Connection<S: State, IO> {
     hub: Arc<Hub<S>>,
-    socket: WebSocketStream<Metered<IO>>,
+    socket: Socket<IO>,
     outlet: Arc<Outlet>,
     cell: Option<Arc<Cell<S>>>,
-    guest: Guest,
-    /// The message that is being sent, and how much of it was.
-    sending: Option<(Bytes, usize)>,
-    /// Messages of the turn that is being read.
-    texts: Vec<Utf8Bytes>,
+    /// Who it is, until the session is found.
+    guest: Option<Box<Guest>>,
+    /// Something was sent of which the session has not heard that it has left.
     unflushed: bool,
     /// The peer broke RFC 6455: the code of the RFC that the close says.
     broken: Option<WsCode>,
@@ -120,6 +103,14 @@ struct Connection<S: State, IO> {
     begun: Option<Instant>,
     /// How many of the bytes that were read belong to whole messages, as far as is known.
     accounted: u64,
+}
+
+impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<S, IO> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
+        self.get_mut().drive(task, Until::Over).map(|_| ())
+    }
 }
 
 /// However the task ends, by a panic in a library as well: a session that believes in a connection is never retired.
@@ -177,7 +168,7 @@ enum Step {
 }
 
 impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
-    fn new(hub: Arc<Hub<S>>, dialect: Dialect, socket: WebSocketStream<Metered<IO>>) -> Self {
+    fn new(hub: Arc<Hub<S>>, dialect: Dialect, socket: Socket<IO>) -> Self {
         let outlet = Arc::new(Outlet::new(hub.connection_id(), dialect));
         let now = Instant::now();
         let due = now + HELLO_MAX;
@@ -187,9 +178,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             socket,
             outlet,
             cell: None,
-            guest: Guest::default(),
-            sending: None,
-            texts: Vec::new(),
+            guest: None,
             unflushed: false,
             broken: None,
             phase: Phase::Open,
@@ -210,7 +199,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         }
     }
 
-    fn poll(&mut self, task: &mut Context<'_>, until: Until) -> Poll<Ended> {
+    fn drive(&mut self, task: &mut Context<'_>, until: Until) -> Poll<Ended> {
         self.outlet.register(task.waker());
         let mut is_drained = false;
         for _ in 0..ROUNDS_MAX {
@@ -236,7 +225,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 // A turn may have left something to send.
                 Read::Came | Read::CameAndDrained => {}
                 // With a full socket what is queued waits for it.
-                Read::Held | Read::Drained if self.sending.is_some() || self.nothing_to_send() => {
+                Read::Held | Read::Drained if self.socket.is_full() || self.nothing_to_send() => {
                     return Poll::Pending;
                 }
                 Read::Held | Read::Drained => {}
@@ -248,60 +237,39 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
     }
 
     fn nothing_to_send(&self) -> bool {
-        self.outlet.is_empty() || self.phase == Phase::Closing
+        !self.socket.has_unsent() && (self.outlet.is_empty() || self.phase == Phase::Closing)
     }
 
-    /// Sends what is queued, in fragments that keep the socket's buffers small.
+    /// Sends what is queued.
     fn write(&mut self, task: &mut Context<'_>) -> Step {
         loop {
-            if self.sending.is_none() {
-                self.sending = self.outlet.pop().map(|frame| (frame, 0));
-            }
-            let Some((frame, sent)) = &mut self.sending else { break };
-            match Pin::new(&mut self.socket).poll_ready(task) {
+            match self.socket.poll_write(task) {
                 Poll::Pending => return Step::Waits,
                 Poll::Ready(Err(_)) => return Step::Over,
                 Poll::Ready(Ok(())) => {}
             }
-            let message = fragment(frame, sent);
-            let whole = *sent == frame.len();
-            if whole {
-                self.sending = None;
+            if let Some(frame) = self.outlet.pop() {
+                self.socket.send(frame);
+                self.unflushed = true;
+                continue;
             }
-            self.unflushed = true;
-            match Pin::new(&mut self.socket).start_send(message) {
-                Ok(()) => {}
-                Err(WsError::WriteBufferFull(_)) | Err(_) => return Step::Over,
-            }
-        }
-        if self.phase == Phase::Open
-            && let Some(frame) = self.farewell()
-        {
-            match Pin::new(&mut self.socket).poll_ready(task) {
-                Poll::Pending => return Step::Waits,
-                Poll::Ready(Err(_)) => return Step::Over,
-                Poll::Ready(Ok(())) => {}
-            }
-            if Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))).is_err() {
-                return Step::Over;
-            }
-            self.phase = Phase::Closing;
-            self.begun = None;
-            self.unflushed = true;
-            self.end();
-            self.due = Instant::now() + CLOSE_MAX;
-        }
-        if self.unflushed {
-            match Pin::new(&mut self.socket).poll_flush(task) {
-                Poll::Pending => return Step::Waits,
-                Poll::Ready(Err(_)) => return Step::Over,
-                Poll::Ready(Ok(())) => {
-                    self.unflushed = false;
-                    self.outlet.set_flushed();
+            if self.phase == Phase::Open
+                && let Some(frame) = self.farewell()
+            {
+                if self.socket.close(task, frame).is_err() {
+                    return Step::Over;
                 }
+                self.phase = Phase::Closing;
+                self.begun = None;
+                self.end();
+                self.due = Instant::now() + CLOSE_MAX;
+                continue;
             }
+            if std::mem::take(&mut self.unflushed) {
+                self.outlet.set_flushed();
+            }
+            return Step::Waits;
         }
-        Step::Waits
     }
 
     /// The close frame that is due.
@@ -316,10 +284,11 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
     /// Reads what has come and brings it to the session.
     fn read(&mut self, task: &mut Context<'_>) -> Read {
         let (mut over, mut heard, mut drained) = (false, false, false);
+        let mut texts = TEXTS.take();
         // A peer that does not read its answers, or whose session is busy, is not read either.
         let room = TEXTS_MAX.saturating_sub(self.outlet.waiting());
         let now = Instant::now();
-        while self.texts.len() < room && !self.outlet.is_full() {
+        while texts.len() < room && !self.outlet.is_full() {
             self.reads_at = self.rate.resumes_at(now);
             if self.reads_at.is_some() {
                 if self.rate.is_exceeded(now) {
@@ -327,9 +296,9 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 }
                 break;
             }
-            match Pin::new(&mut self.socket).poll_next(task) {
+            match self.socket.poll_read(task) {
                 Poll::Pending => {
-                    let read = self.socket.get_ref().read;
+                    let read = self.socket.read();
                     if read > self.accounted {
                         self.begun.get_or_insert(now);
                     } else {
@@ -342,19 +311,17 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                     heard = true;
                     if matches!(message, Message::Ping(_) | Message::Pong(_)) {
                         // It may come between the parts of a message, and makes that no quicker.
-                        self.accounted += CONTROL_HEADER + message.len() as u64;
+                        self.accounted += wire_len(message.len());
                     } else {
-                        (self.accounted, self.begun) = (self.socket.get_ref().read, None);
+                        (self.accounted, self.begun) = (self.socket.read(), None);
                     }
                     self.rate.take(message.len(), now);
                     match message {
-                        Message::Text(text) if self.phase == Phase::Open => self.texts.push(text),
+                        Message::Text(text) if self.phase == Phase::Open => texts.push(text),
                         Message::Binary(_) => self.outlet.close(CloseCode::BadMessage.into()),
-                        // The pong was queued by the reader and needs a flush.
-                        Message::Ping(_) => self.unflushed = true,
                         _ => {}
                     }
-                    if self.cell.is_none() && !self.texts.is_empty() {
+                    if self.cell.is_none() && !texts.is_empty() {
                         break;
                     }
                 }
@@ -380,10 +347,12 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         if heard {
             self.unanswered = 0;
         }
-        let came = !self.texts.is_empty();
+        let came = !texts.is_empty();
         if came {
-            self.bring();
+            self.bring(&mut texts);
         }
+        texts.clear();
+        TEXTS.set(texts);
         match (came, drained) {
             _ if over => Read::Over,
             (true, true) => Read::CameAndDrained,
@@ -393,18 +362,19 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         }
     }
 
-    fn bring(&mut self) {
+    fn bring(&mut self, texts: &mut Vec<Utf8Bytes>) {
         if let Some(cell) = &self.cell {
-            cell.texts(&self.outlet, &mut self.texts);
+            cell.texts(&self.outlet, texts);
             return;
         }
-        let first = self.texts.remove(0);
+        let first = texts.remove(0);
         if self.hub.options.echoes {
             self.outlet.push(first.into());
             return;
         }
+        let guest = self.guest.take().unwrap_or_default();
         match self.outlet.dialect.decode(&first) {
-            Ok(ClientMessage::Hello(hello)) => match self.hub.welcome(&self.outlet, *hello, &self.guest) {
+            Ok(ClientMessage::Hello(hello)) => match self.hub.welcome(&self.outlet, *hello, &guest) {
                 Ok(cell) => {
                     self.cell = Some(cell);
                     self.due = Instant::now() + PING_EVERY;
@@ -474,9 +444,8 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 return Step::Over;
             }
             self.due = now + PING_EVERY;
-            if let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(task) {
-                let _ = Pin::new(&mut self.socket).start_send(Message::Ping(Bytes::new()));
-                self.unflushed = true;
+            if let Poll::Ready(Ok(())) = self.socket.poll_write(task) {
+                self.socket.ping();
                 if let Step::Over = self.write(task) {
                     return Step::Over;
                 }
@@ -485,30 +454,12 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
     }
 }
 
-/// The next piece of a message: all of a small one, else a slice that shares its bytes.
-fn fragment(frame: &Bytes, sent: &mut usize) -> Message {
-    let first = *sent == 0;
-    let end = frame.len().min(*sent + FRAGMENT);
-    let last = end == frame.len();
-    let piece = frame.slice(*sent..end);
-    *sent = end;
-    if first && last {
-        // Frames are written by serde_json and by us, as UTF-8; the check is what building the text costs.
-        return Message::Frame(Frame::message(piece, OpCode::Data(Data::Text), true));
-    }
-    let kind = if first { Data::Text } else { Data::Continue };
-    Message::Frame(Frame::message(piece, OpCode::Data(kind), last))
+thread_local! {
+    /// Messages of the turn that is being read.
+    static TEXTS: Lent<Vec<Utf8Bytes>> = const { Lent::new(Vec::new()) };
 }
 
-/// Room for the actions that a person makes; an idle connection keeps it, and tungstenite grows it for longer ones.
-const READ_BUFFER: usize = 512;
-/// A fragment and its header, over and over, never a whole snapshot: the buffer never shrinks.
-const FRAGMENT: usize = 4096;
-/// Fragments are flushed one by one, and a ping and a close fit beside one.
-const WRITE_BUFFER_MAX: usize = 64 * 1024;
 const HELLO_MAX: Duration = Duration::from_secs(10);
-/// Of a ping and a pong from a client: two bytes and the mask.
-const CONTROL_HEADER: u64 = 6;
 /// From its first byte to its last: the largest message needs 6.5 KB a second.
 const MESSAGE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Below the 30 s after which the strictest common proxies forget a quiet connection.
@@ -538,9 +489,9 @@ mod tests {
             let hub = Arc::clone(&App::new(|| Nothing {}).build().unwrap().hub);
             let (mut peer, io) = tokio::io::duplex(4096);
             peer.write_all(first).await.unwrap();
-            let socket = WebSocketStream::from_raw_socket(Metered::new(io), Role::Server, Some(config(4096))).await;
+            let socket = Socket::new(io, Vec::new(), 4096);
             // A task of its own: nothing but its own timers wakes it.
-            let life = tokio::spawn(live(hub, Dialect::Compact, socket, Some(Guest::default())));
+            let life = tokio::spawn(greet(hub, Dialect::Compact, socket, Some(Guest::default())));
             let late = HELLO_MAX + CLOSE_MAX * 2;
             assert!(tokio::time::timeout(late, life).await.is_ok(), "it stays, after {first:?}");
         }

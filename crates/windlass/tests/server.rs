@@ -466,7 +466,7 @@ async fn updates_from_outside_reach_their_session_and_a_broadcast_all() {
 }
 
 #[tokio::test]
-async fn a_large_snapshot_comes_whole_through_small_fragments() {
+async fn a_large_snapshot_comes_whole() {
     let server = Running::start(app()).await;
     let mut client = Client::new(server.addr).await;
     let text = "ä".repeat(30_000);

@@ -1,4 +1,4 @@
-//! Windlass's own accept, read, write, fragment, ping and close path, with an echo in place of a session.
+//! Windlass's own accept, read, write, ping and close path, with an echo in place of a session.
 //!
 //! So the public conformance suite for WebSockets, Autobahn, can judge it. The suite is a program of its own, for
 //! Python 2; its image has what it needs:
