@@ -103,6 +103,8 @@ pub struct Report {
     pub written: Written,
     /// How many bytes the record has; 0 when it could not be made.
     pub bytes: usize,
+    /// How long it took to make the record and to store it: its share, by its bytes, of a commit with others.
+    pub took: Duration,
     /// How long the session should let pass until it asks again, unless it is urgent: records beyond
     /// [`WriterOptions::free_bytes`] are dear. Whoever asks sooner waits here.
     pub pause: Duration,
@@ -504,7 +506,7 @@ impl Round<'_> {
             Err(panic) => format!("it panicked: {}", text_of(&*panic)),
         };
         lock(&self.writer.stats).unencodable += 1;
-        tell(&order(What::Remove), Written::Unencodable(why), 0, Duration::ZERO);
+        tell(&order(What::Remove), Written::Unencodable(why), Cost { bytes: 0, took }, Duration::ZERO);
         None
     }
 
@@ -550,24 +552,25 @@ impl Round<'_> {
         for (ready, outcome) in batch.into_iter().zip(outcomes) {
             let bytes = ready.bytes.len();
             let share = took.mul_f64(bytes as f64 / total.max(1) as f64);
-            let pause = self.writer.options.pause(bytes, ready.took + share);
+            let cost = Cost { bytes, took: ready.took + share };
+            let pause = self.writer.options.pause(cost);
             let key = ready.order.key;
             match outcome {
                 Outcome::Saved => {
                     if !pause.is_zero() {
                         self.paced.push((key, self.writer.now() + pause));
                     }
-                    tell(&ready.order, Written::Saved, bytes, pause);
+                    tell(&ready.order, Written::Saved, cost, pause);
                 }
-                Outcome::Fenced => tell(&ready.order, Written::Fenced, bytes, Duration::ZERO),
-                Outcome::Failed(error) => self.fail(ready.order, bytes, error),
+                Outcome::Fenced => tell(&ready.order, Written::Fenced, cost, Duration::ZERO),
+                Outcome::Failed(error) => self.fail(ready.order, cost, error),
             }
         }
     }
 
-    fn fail(&mut self, mut order: Order, bytes: usize, error: StoreError) {
+    fn fail(&mut self, mut order: Order, cost: Cost, error: StoreError) {
         if !std::mem::replace(&mut order.has_failed, true) {
-            tell(&order, Written::Failed(error.clone()), bytes, Duration::ZERO);
+            tell(&order, Written::Failed(error.clone()), cost, Duration::ZERO);
         }
         self.failed.push((order.key, order));
         self.error = Some(error);
@@ -583,16 +586,17 @@ impl Round<'_> {
         let outcomes = outcomes.unwrap_or_else(|error| vec![Err(error); items.len()]);
         let gone = outcomes.iter().filter(|outcome| **outcome == Ok(true)).count();
         self.saved += gone as u64;
+        let cost = Cost { bytes: 0, took: began.elapsed() };
         let mut stats = lock(&self.writer.stats);
-        stats.storing += began.elapsed();
+        stats.storing += cost.took;
         stats.commits += u64::from(gone > 0);
         stats.removed += gone as u64;
         drop(stats);
         for (order, outcome) in orders.into_iter().zip(outcomes) {
             match outcome {
-                Ok(true) => tell(&order, Written::Saved, 0, Duration::ZERO),
-                Ok(false) => tell(&order, Written::Fenced, 0, Duration::ZERO),
-                Err(error) => self.fail(order, 0, error),
+                Ok(true) => tell(&order, Written::Saved, cost, Duration::ZERO),
+                Ok(false) => tell(&order, Written::Fenced, cost, Duration::ZERO),
+                Err(error) => self.fail(order, cost, error),
             }
         }
     }
@@ -600,19 +604,27 @@ impl Round<'_> {
 
 impl WriterOptions {
     /// How long a session whose record took so much has to wait for its next.
-    fn pause(&self, bytes: usize, took: Duration) -> Duration {
-        if bytes <= self.free_bytes {
+    fn pause(&self, cost: Cost) -> Duration {
+        if cost.bytes <= self.free_bytes {
             return Duration::ZERO;
         }
         let percent = self.percent_max.clamp(1, 100);
-        took * (100 - percent) / percent
+        cost.took * (100 - percent) / percent
     }
 }
 
-fn tell(order: &Order, written: Written, bytes: usize, pause: Duration) {
+/// What a record has cost.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    bytes: usize,
+    took: Duration,
+}
+
+fn tell(order: &Order, written: Written, cost: Cost, pause: Duration) {
     let Order { key, epoch, turn, told, .. } = order;
     if let Some(told) = told {
-        let report = Report { key: *key, epoch: *epoch, turn: *turn, written, bytes, pause };
+        let Cost { bytes, took } = cost;
+        let report = Report { key: *key, epoch: *epoch, turn: *turn, written, bytes, took, pause };
         // Whoever cannot hear must not stop those who can.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| told.told(report)));
     }
