@@ -1,5 +1,6 @@
 //! The actions of a client: which were consumed, and how they ended or that they have not ended yet.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::hash::Hasher as _;
 
@@ -7,6 +8,8 @@ use siphasher::sip::SipHasher13;
 use windlass_protocol::frame::{self, Extras};
 use windlass_protocol::limits::{OUTCOME_BYTES_MAX, OUTCOMES_MAX, PENDING_MAX};
 use windlass_protocol::{FrameNumber, Seq};
+
+use crate::record::{ClientRecord, OutcomeRecord};
 
 /// The actions of a client that were consumed, and how they ended.
 #[derive(Debug, Default)]
@@ -130,6 +133,37 @@ impl Actions {
     fn forget(&mut self, outcome: &Outcome) {
         self.bytes -= outcome.body.len();
         self.pending -= usize::from(outcome.ticket.is_some());
+    }
+
+    /// The memory that outcomes take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.outcomes.capacity() * size_of::<Outcome>()
+    }
+
+    /// Writes all of it into the record of its client.
+    pub(crate) fn record<'a>(&'a self, record: &mut ClientRecord<'a>) {
+        record.contents = self.contents.iter().copied().collect();
+        let outcome = |outcome: &'a Outcome| OutcomeRecord {
+            seq: outcome.seq,
+            body: Cow::Borrowed(&outcome.body),
+            late: outcome.is_late,
+            pending: outcome.ticket.is_some(),
+        };
+        record.outcomes = self.outcomes.iter().map(outcome).collect();
+    }
+
+    /// As they were recorded, told by the frame before the first of this loading. What was to come is `lost`, and is not
+    /// told yet.
+    pub(crate) fn restore(record: &ClientRecord<'_>, lost: &str) -> Self {
+        let mut actions = Self { last: record.last, told: record.last, ..Self::default() };
+        actions.contents = record.contents.iter().copied().take(OUTCOMES_MAX).collect();
+        for OutcomeRecord { seq, body, late, pending } in &record.outcomes {
+            actions.store(*seq, if *pending { lost.to_owned() } else { body.clone().into_owned() });
+            let outcome = actions.outcomes.back_mut().expect("it was just put there");
+            outcome.is_late = *late;
+            outcome.sent_in = (!pending).then_some(FrameNumber(0));
+        }
+        actions
     }
 
     /// Answers a seq again in the next frame; one that is not stored was plainly applied.

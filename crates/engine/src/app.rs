@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
-use windlass_protocol::Set;
 use windlass_protocol::frame::outcome_body;
+use windlass_protocol::{JobId, Set};
 use windlass_sync::Shadow;
 
-use crate::{Hook, Turn};
+use crate::{Hook, Named, Turn};
 
 /// An app as the engine sees it: a state, a view of it, and functions that change it.
 ///
@@ -102,6 +102,66 @@ pub trait App: Sized + 'static {
 
     /// What the page hears of a panic with that text.
     fn panicked(&self, text: String) -> Fault;
+
+    /// Whether an action is answered only when the record with its effect is on disk.
+    fn waits_for_save(&self, _action: Self::Action) -> bool {
+        false
+    }
+
+    /// What marks the type of the state in a record, so that a later version of the app can tell which it reads: a
+    /// version, say. Empty by default.
+    fn state_kind(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    /// Writes the state as JSON for its record: all of it, private values too. Runs outside the session's lock.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from being written. An app whose sessions are never made durable need not write any.
+    fn save_state(&self, _state: &Self::State, _out: &mut Vec<u8>) -> Result<(), String> {
+        Err("the app keeps no records".into())
+    }
+
+    /// Reads a state that [`save_state`](Self::save_state) wrote when [`state_kind`](Self::state_kind) was `kind`.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no state in it; see [`RestoreError::State`](crate::RestoreError::State).
+    fn load_state(&self, _kind: &str, _state: &RawValue) -> Result<Self::State, String> {
+        Err("the app keeps no records".into())
+    }
+
+    /// What becomes of a job that had not ended when its process did.
+    fn revive(&self, _job: &Unended<'_>) -> Revived<Self> {
+        Revived::Lost(None)
+    }
+}
+
+/// A job of an earlier process that had not ended, as its record has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Unended<'a> {
+    /// Its id, which it keeps.
+    pub id: JobId,
+    /// Its name in `$jobs`.
+    pub name: &'a str,
+    /// What it can be started from again; none for one that was a closure.
+    pub named: Option<&'a Named>,
+    /// The number of the attempt that was waiting, or under way; the first was 1.
+    pub attempt: u32,
+    /// Whether it may run again: it is named, and it was still waiting or asks to be run again. When it may not, only
+    /// [`Revived::Lost`] counts.
+    pub may_run: bool,
+    /// The process outside that ran it, as [`JobReport::Process`](crate::JobReport::Process) named it.
+    pub process: Option<&'a str>,
+}
+
+/// What an app makes of an [`Unended`] job.
+pub enum Revived<A: App> {
+    /// It runs again, under the same id and key: here is the work.
+    Again(A::Work),
+    /// It is lost, and says so; this is its status function, if it has one.
+    Lost(Option<A::Update>),
 }
 
 /// How an action is run.

@@ -8,9 +8,11 @@ use sha2::{Digest, Sha256};
 use windlass_protocol::limits::WINDOW_BYTES;
 use windlass_protocol::{ClientId, Dialect, Epoch, FrameNumber, Hello, Secret, Seq};
 
-use crate::Time;
 use crate::actions::Actions;
+use crate::durable::ClientSaves;
 use crate::event::EventQueue;
+use crate::record::{ClientRecord, hex};
+use crate::{App, Output, Time};
 
 /// A socket, as the driver names it. Never used again after it was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +32,10 @@ pub(crate) struct Client {
     pub(crate) detached_at: Time,
     /// Whose session it is has changed: its token is void once it has another one.
     pub(crate) is_changed: bool,
+    /// Which of the session's clients it is, from 1, in the order in which they came.
+    pub(crate) born: u64,
+    /// Its part in a durable session.
+    pub(crate) saves: Option<Box<ClientSaves>>,
 }
 
 /// The socket that a client has now.
@@ -76,9 +82,13 @@ pub(crate) struct Contender {
 
 impl Client {
     pub(crate) fn new(id: ClientId, secret: Secret, now: Time) -> Self {
+        Self::known(id, Tokens { current: token_hash(secret), offered: None, since: now }, now)
+    }
+
+    pub(crate) fn known(id: ClientId, tokens: Tokens, now: Time) -> Self {
         Self {
             id,
-            tokens: Tokens { current: token_hash(secret), offered: None, since: now },
+            tokens,
             connection: None,
             contender: None,
             actions: Actions::default(),
@@ -86,6 +96,8 @@ impl Client {
             stream: Stream::default(),
             detached_at: now,
             is_changed: false,
+            born: 0,
+            saves: None,
         }
     }
 
@@ -101,18 +113,71 @@ impl Client {
 
     /// Whether the socket and the window take a frame.
     pub(crate) fn takes(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.ready) && self.stream.has_room()
+        let waits = |saves: &ClientSaves| saves.welcome.is_some() || saves.resend_until.is_some();
+        self.connection.as_ref().is_some_and(|connection| connection.ready)
+            && self.stream.has_room()
+            && !self.saves.as_deref().is_some_and(waits)
+    }
+
+    /// When it is told what is saved, though nothing else is to be told.
+    pub(crate) fn mark_due(&self) -> Option<Time> {
+        self.saves.as_ref()?.mark_due()
+    }
+
+    /// Sends the frame that was held, if the window takes it and what it waits for is saved.
+    pub(crate) fn release<A: App>(&mut self, saved: u64, outputs: &mut Vec<Output<A>>) {
+        let Some(held) = &mut self.connection else { return };
+        if self.saves.as_ref().is_some_and(|saves| saves.welcome.is_some()) {
+            return;
+        }
+        if let Some(frame) = self.stream.release(saved) {
+            outputs.push(Output::Send(held.id, frame));
+            held.ready = false;
+        }
+    }
+
+    /// What a record keeps of it.
+    pub(crate) fn record(&self, epoch: Epoch) -> ClientRecord<'_> {
+        let stream = &self.stream;
+        let told = !stream.stale && stream.pending.is_empty() && !self.owes();
+        let before = self.saves.as_ref().and_then(|saves| saves.shown).filter(|_| stream.n == FrameNumber(0));
+        let (shown, whole) = match before {
+            Some(shown) => ((shown.epoch, shown.n.0), told && shown.whole && !shown.frozen),
+            None => ((epoch, stream.n.0), told),
+        };
+        let mut record = ClientRecord {
+            id: self.id,
+            born: self.born,
+            token: hex(&self.tokens.current),
+            offered: self.tokens.offered.as_ref().map(hex),
+            is_changed: self.is_changed,
+            last: self.actions.last,
+            contents: Vec::new(),
+            outcomes: Vec::new(),
+            events: Vec::new(),
+            lost: Vec::new(),
+            shown,
+            whole,
+            dialect: match stream.dialect {
+                Dialect::Compact => 0,
+                Dialect::JsonPatch { appends: false } => 1,
+                Dialect::JsonPatch { appends: true } => 2,
+            },
+        };
+        self.actions.record(&mut record);
+        self.events.record(&mut record);
+        record
     }
 }
 
 /// The secrets by which a client may come back, as [`token_hash`]es.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    current: [u8; 32],
+    pub(crate) current: [u8; 32],
     /// One that the client was given and has not used: both count until it does.
-    offered: Option<[u8; 32]>,
+    pub(crate) offered: Option<[u8; 32]>,
     /// Since when the current one counts.
-    since: Time,
+    pub(crate) since: Time,
 }
 
 impl Tokens {
@@ -120,11 +185,13 @@ impl Tokens {
         std::iter::once(self.current).chain(self.offered)
     }
 
-    /// The client has come with this one: an earlier one is void.
-    pub(crate) fn used(&mut self, used: [u8; 32], now: Time) {
-        if self.offered == Some(used) {
+    /// The client has come with this one: an earlier one is void. Whether there was an earlier one.
+    pub(crate) fn used(&mut self, used: [u8; 32], now: Time) -> bool {
+        let is_new = self.offered == Some(used);
+        if is_new {
             *self = Self { current: used, offered: None, since: now };
         }
+        is_new
     }
 
     /// Whether it is time for another one.
@@ -160,6 +227,8 @@ pub(crate) struct Stream {
     ring_bytes: usize,
     /// A frame that was encoded when the window turned out too small for it.
     held: Option<Bytes>,
+    /// The turn whose record must be on disk before that one may leave; 0 for none.
+    held_for: u64,
     /// The client needs a snapshot: what it holds does not lead to the shadow.
     pub(crate) stale: bool,
     /// The client has refused or dropped its document: nothing but a snapshot may come.
@@ -184,10 +253,12 @@ impl Stream {
     }
 
     /// Takes the next frame; gives it back if it may go now.
-    pub(crate) fn push(&mut self, frame: Bytes) -> Option<Bytes> {
+    ///
+    /// A `barrier` is the turn that must be saved before it may; 0 for none.
+    pub(crate) fn push(&mut self, frame: Bytes, barrier: u64) -> Option<Bytes> {
         self.n = self.n.next();
-        if self.ring_bytes > 0 && self.ring_bytes + frame.len() > WINDOW_BYTES {
-            self.held = Some(frame);
+        if barrier > 0 || (self.ring_bytes > 0 && self.ring_bytes + frame.len() > WINDOW_BYTES) {
+            (self.held, self.held_for) = (Some(frame), barrier);
             return None;
         }
         self.send(frame.clone());
@@ -200,9 +271,24 @@ impl Stream {
         self.ring.push_back(Sent { n: self.n, len, frame: (len <= WINDOW_BYTES).then_some(frame) });
     }
 
-    /// The held frame, when the window takes it now.
-    pub(crate) fn release(&mut self) -> Option<Bytes> {
+    /// Whether it is the client that keeps it from taking a frame.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.has_room() && self.held_for == 0
+    }
+
+    /// The memory that frames and ops take.
+    pub(crate) fn bytes(&self) -> usize {
+        let kept = self.ring.iter().filter_map(|sent| sent.frame.as_ref()).map(Bytes::len).sum::<usize>();
+        kept + self.held.as_ref().map_or(0, Bytes::len) + self.pending.capacity()
+    }
+
+    /// The held frame, when the window takes it now and the turn that it waits for is saved.
+    pub(crate) fn release(&mut self, saved: u64) -> Option<Bytes> {
         let len = self.held.as_ref()?.len();
+        if self.held_for > saved {
+            return None;
+        }
+        self.held_for = 0;
         if self.ring_bytes > 0 && self.ring_bytes + len > WINDOW_BYTES {
             return None;
         }
@@ -255,17 +341,18 @@ impl Client {
 
     /// Readies the stream for a client that has applied everything up to `n`: the frames to replay,
     /// or none when it needs a snapshot.
-    pub(crate) fn resume(&mut self, n: FrameNumber, dialect: Dialect) -> Option<Vec<Bytes>> {
+    pub(crate) fn resume(&mut self, n: FrameNumber, dialect: Dialect, saved: u64) -> Option<Vec<Bytes>> {
         // Frames that were written for somebody else are of no use; it cannot be known which of them it has applied.
         if self.stream.stale || self.stream.dialect != dialect || !self.acknowledge(n) {
             return None;
         }
         let stream = &mut self.stream;
         // What was told to have been applied may have made room for it; else it waits for an ack, as ever.
-        stream.release();
+        stream.release(saved);
         // Contiguous by construction, so only a frame that was too large to keep, or an `n` from before
         // the ring, leaves a hole.
-        let first = stream.ring.front().map_or(stream.n.next(), |sent| sent.n);
+        let next = if stream.held.is_some() { stream.n } else { stream.n.next() };
+        let first = stream.ring.front().map_or(next, |sent| sent.n);
         if first != n.next() {
             return None;
         }
@@ -278,7 +365,7 @@ impl Client {
         let stream = &mut self.stream;
         stream.ring.clear();
         stream.ring_bytes = 0;
-        stream.held = None;
+        (stream.held, stream.held_for) = (None, 0);
         stream.forget();
         stream.awaits_snapshot = true;
         self.actions.rewind(unanswered);
@@ -305,15 +392,15 @@ mod tests {
     #[test]
     fn the_window_holds_small_frames_or_one_large_one() {
         let mut client = client();
-        assert!(client.stream.push(frame(WINDOW_BYTES - 10)).is_some());
+        assert!(client.stream.push(frame(WINDOW_BYTES - 10), 0).is_some());
         assert!(client.stream.has_room());
-        assert!(client.stream.push(frame(11)).is_none());
+        assert!(client.stream.push(frame(11), 0).is_none());
         assert!(!client.stream.has_room());
-        assert!(client.stream.release().is_none());
+        assert!(client.stream.release(0).is_none());
         assert!(client.acknowledge(FrameNumber(1)));
-        assert_eq!(client.stream.release().map(|frame| frame.len()), Some(11));
+        assert_eq!(client.stream.release(0).map(|frame| frame.len()), Some(11));
         assert!(client.acknowledge(FrameNumber(2)));
-        assert!(client.stream.push(frame(WINDOW_BYTES * 2)).is_some());
+        assert!(client.stream.push(frame(WINDOW_BYTES * 2), 0).is_some());
         assert!(!client.stream.has_room());
         assert!(!client.acknowledge(FrameNumber(4)), "it was never sent");
     }
@@ -323,14 +410,14 @@ mod tests {
     fn a_client_resumes_where_the_ring_reaches() {
         let mut client = client();
         for _ in 0..3 {
-            client.stream.push(frame(10));
+            client.stream.push(frame(10), 0);
         }
-        assert_eq!(client.resume(FrameNumber(1), Dialect::Compact).map(|frames| frames.len()), Some(2));
-        assert_eq!(client.resume(FrameNumber(3), Dialect::Compact).map(|frames| frames.len()), Some(0));
-        assert_eq!(client.resume(FrameNumber(4), Dialect::Compact), None, "ahead of the server");
-        assert_eq!(client.resume(FrameNumber(1), Dialect::Compact), None, "the ring does not reach back");
-        client.stream.push(frame(WINDOW_BYTES + 1));
-        assert_eq!(client.resume(FrameNumber(3), Dialect::Compact), None, "the frame was too large to keep");
+        assert_eq!(client.resume(FrameNumber(1), Dialect::Compact, 0).map(|frames| frames.len()), Some(2));
+        assert_eq!(client.resume(FrameNumber(3), Dialect::Compact, 0).map(|frames| frames.len()), Some(0));
+        assert_eq!(client.resume(FrameNumber(4), Dialect::Compact, 0), None, "ahead of the server");
+        assert_eq!(client.resume(FrameNumber(1), Dialect::Compact, 0), None, "the ring does not reach back");
+        client.stream.push(frame(WINDOW_BYTES + 1), 0);
+        assert_eq!(client.resume(FrameNumber(3), Dialect::Compact, 0), None, "the frame was too large to keep");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Events: what happens once, kept for a client until it has acknowledged it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use windlass_protocol::frame::{Extras, event_body};
 use windlass_protocol::limits::{EVENT_BYTES_MAX, EVENTS_MAX};
 use windlass_protocol::{EventId, FrameNumber};
+
+use crate::record::{ClientRecord, EventRecord, LostRecord};
 
 /// Who hears an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +92,41 @@ impl EventQueue {
         event.id
     }
 
+    /// The memory that events take.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.waiting.iter().map(|event| size_of::<Event>() + event.body.len()).sum()
+    }
+
+    /// Writes all of it into the record of its client.
+    pub(crate) fn record<'a>(&'a self, record: &mut ClientRecord<'a>) {
+        record.events = self.waiting.iter().map(Event::record).collect();
+        let lost = |lost: &Lost| LostRecord { until: (lost.until.epoch, lost.until.n), count: lost.count };
+        record.lost = self.lost.iter().map(lost).collect();
+    }
+
+    /// As they were recorded, told by the frame before the first of this loading.
+    pub(crate) fn restore(record: &ClientRecord<'_>) -> Self {
+        let mut queue = Self::default();
+        for EventRecord { id, class, key, body } in &record.events {
+            let class = match (&**class, key) {
+                ("keyed", Some(key)) => Class::Keyed(key.clone().into_owned()),
+                ("volatile", _) => Class::Volatile,
+                _ => Class::Must,
+            };
+            let id = EventId { epoch: id.0, n: id.1 };
+            queue.waiting.push_back(Event { id, class, body: (&**body).into(), sent_in: FrameNumber(0) });
+        }
+        queue.sent = queue.waiting.len();
+        let lost = |lost: &LostRecord| Lost {
+            until: EventId { epoch: lost.until.0, n: lost.until.1 },
+            count: lost.count,
+            sent_in: Some(FrameNumber(0)),
+        };
+        let together = record.lost.iter().map(lost).reduce(|one, next| Lost { count: one.count + next.count, ..next });
+        queue.lost.extend(together);
+        queue
+    }
+
     /// Whether there is something that no frame has carried.
     pub(crate) fn has_unsent(&self) -> bool {
         self.waiting.len() > self.sent || self.lost.back().is_some_and(|lost| lost.sent_in.is_none())
@@ -136,6 +174,18 @@ impl EventQueue {
         let unheard = self.lost.drain(..).filter(|lost| lost.until > seen);
         let together = unheard.reduce(|one, next| Lost { count: one.count + next.count, ..next });
         self.lost.extend(together.map(|lost| Lost { sent_in: None, ..lost }));
+    }
+}
+
+impl Event {
+    fn record(&self) -> EventRecord<'_> {
+        let (class, key) = match &self.class {
+            Class::Volatile => ("volatile", None),
+            Class::Must => ("must", None),
+            Class::Keyed(key) => ("keyed", Some(Cow::Borrowed(key.as_str()))),
+        };
+        let id = (self.id.epoch, self.id.n);
+        EventRecord { id, class: Cow::Borrowed(class), key, body: Cow::Borrowed(&self.body) }
     }
 }
 

@@ -11,6 +11,10 @@ pub enum Hook<'a> {
     Disconnected,
     /// Nobody came back: the session is about to go.
     Expired,
+    /// The session is about to leave memory, and comes back when somebody does.
+    Parked,
+    /// The session was made from its record.
+    Restored,
     /// A handler has failed, and what it did was taken back.
     Failed {
         /// The action's name, or what else it was.

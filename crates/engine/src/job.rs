@@ -1,16 +1,18 @@
 //! The job table of a session: what runs for it, as the page sees it in `$jobs`.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
-use windlass_protocol::JobId;
+use serde::{Deserialize, Serialize};
 use windlass_protocol::limits::{FINISHED_JOBS_MAX, JOB_LOG_LINES_MAX};
+use windlass_protocol::{Epoch, JobId};
 
-use crate::{App, Time};
+use crate::record::{JobRecord, NamedRecord};
+use crate::{App, Start, Time, Unended};
 
 /// What a job is doing, or how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
     /// Waiting for a thread.
@@ -66,6 +68,8 @@ pub enum JobReport<A: App> {
     },
     /// Its last lines.
     Log(Vec<String>),
+    /// A process outside runs it, named so that whoever starts this server again can find and end it.
+    Process(String),
     /// How far it is; shown, and told to no function.
     Progress(Progress, Duration),
     /// Partial results are there.
@@ -121,6 +125,15 @@ pub struct JobEntry {
     /// Which end of the session's jobs was its own, from 1.
     #[serde(skip)]
     ended: u64,
+    /// It is known to wait for its turn: nothing of this attempt has run.
+    #[serde(skip)]
+    waits: bool,
+    /// The process outside that runs it.
+    #[serde(skip)]
+    process: Option<Box<str>>,
+    /// The loading of the session in which it was started, last.
+    #[serde(skip)]
+    run: Epoch,
 }
 
 /// What the session has to know of a job besides its name.
@@ -134,11 +147,24 @@ pub struct StartOptions {
     pub key: Option<Arc<str>>,
     /// How long after the last connection was lost it is asked to end; `None` for never.
     pub deserted_after: Option<Duration>,
+    /// What it can be started from again after a restart; none when it cannot.
+    pub named: Option<Arc<Named>>,
+}
+
+/// What a job is started from again when the process that ran it is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// What it was started with, as JSON.
+    pub arguments: Box<str>,
+    /// The key that each of its runs gives to the world outside, see [`Turn::key`](crate::Turn::key).
+    pub key: Box<str>,
+    /// Whether it runs again when it had begun; one that was still waiting does in any case.
+    pub rerun_on_restart: bool,
 }
 
 impl Default for StartOptions {
     fn default() -> Self {
-        Self { hidden: false, cancellable_by_page: true, key: None, deserted_after: None }
+        Self { hidden: false, cancellable_by_page: true, key: None, deserted_after: None, named: None }
     }
 }
 
@@ -160,10 +186,17 @@ pub(crate) struct JobTable {
     deserted_at: Option<Time>,
     /// Whether the page was not told of something.
     pub(crate) dirty: bool,
+    /// Something has changed that a record holds.
+    pub(crate) touched: bool,
+    /// It should be on disk at once.
+    pub(crate) urgent: bool,
+    /// A job has ended, and its end is not yet numbered with a turn.
+    pub(crate) has_ended: bool,
 }
 
 impl JobTable {
-    pub(crate) fn add(&mut self, id: JobId, name: String, options: StartOptions) {
+    pub(crate) fn add(&mut self, id: JobId, name: String, options: StartOptions, run: Epoch) {
+        self.touched = true;
         let key = options.key.clone().unwrap_or_else(|| name.as_str().into());
         let hidden = options.hidden;
         lock(&self.under_way).push((id, key));
@@ -184,6 +217,9 @@ impl JobTable {
             held: None,
             deserted: false,
             ended: 0,
+            waits: false,
+            process: None,
+            run,
         });
         self.dirty |= !hidden;
     }
@@ -224,14 +260,14 @@ impl JobTable {
             return Err(("not_ended", format!("the job \"{id}\" has not ended: cancel it first")));
         }
         self.entries.remove(at);
-        self.dirty = true;
+        (self.dirty, self.touched) = (true, true);
         Ok(())
     }
 
     /// Takes out all that have ended.
     pub(crate) fn dismiss_all(&mut self) {
         self.entries.retain(|entry| !entry.status.is_terminal());
-        self.dirty = true;
+        (self.dirty, self.touched) = (true, true);
     }
 
     /// Nobody is connected any more, or somebody is again.
@@ -317,6 +353,7 @@ impl JobTable {
         entry.rank = Some(rank);
         entry.eta_ms = eta.map(millis);
         let hidden = entry.options.hidden;
+        self.touched |= !std::mem::replace(&mut entry.waits, true);
         self.dirty |= !hidden;
     }
 
@@ -333,6 +370,10 @@ impl JobTable {
         entry.status = JobStatus::Running;
         (entry.rank, entry.eta_ms) = (None, None);
         let hidden = entry.options.hidden;
+        // A record that says it waits would have it run a second time.
+        let waited = std::mem::take(&mut entry.waits);
+        self.urgent |= waited && entry.options.named.as_ref().is_some_and(|named| !named.rerun_on_restart);
+        self.touched |= waited;
         self.dirty |= !hidden;
     }
 
@@ -342,8 +383,17 @@ impl JobTable {
         entry.attempt = attempt;
         (entry.progress, entry.eta_ms, entry.held) = (None, None, None);
         entry.text = text;
+        entry.waits = true;
         let hidden = entry.options.hidden;
+        self.touched = true;
         self.dirty |= !hidden;
+    }
+
+    /// Remembers which process outside runs it.
+    pub(crate) fn runs_in(&mut self, id: JobId, process: String) {
+        let Some(entry) = self.unfinished(id) else { return };
+        entry.process = Some(process.into());
+        (self.touched, self.urgent) = (true, true);
     }
 
     /// Says beside a job that its status function failed.
@@ -362,6 +412,7 @@ impl JobTable {
         }
         entry.status = status;
         entry.ended = ends;
+        entry.process = None;
         entry.elapsed_ms = millis(elapsed);
         (entry.rank, entry.eta_ms) = (None, None);
         if status == JobStatus::Done {
@@ -372,6 +423,7 @@ impl JobTable {
         }
         let hidden = entry.options.hidden;
         self.ends = ends;
+        (self.touched, self.has_ended) = (true, true);
         self.forget_under_way(id);
         self.dirty |= !hidden;
         if hidden {
@@ -384,6 +436,70 @@ impl JobTable {
             let first = ended.min_by_key(|(_, entry)| entry.ended).map(|(at, _)| at);
             self.entries.remove(first.expect("there are finished jobs"));
         }
+    }
+
+    /// The memory that the table takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = |entry: &JobEntry| {
+            let log: usize = entry.log.iter().map(String::len).sum();
+            let arguments = entry.options.named.as_ref().map_or(0, |named| named.arguments.len() + named.key.len());
+            entry.name.len() + entry.text.as_ref().map_or(0, String::len) + log + arguments
+        };
+        self.entries.iter().map(|entry| size_of::<JobEntry>() + texts(entry)).sum()
+    }
+
+    /// What a record keeps of each.
+    pub(crate) fn records(&self) -> impl Iterator<Item = JobRecord<'_>> {
+        self.entries.iter().map(JobEntry::record)
+    }
+
+    /// As they were recorded: those that had not ended are neither under way nor over, until [`revive`](Self::revive)
+    /// or [`end`](Self::end) says which.
+    pub(crate) fn restore(records: &[JobRecord<'_>]) -> Option<Self> {
+        let mut table = Self::default();
+        for record in records {
+            let entry = JobEntry::restore(record)?;
+            table.ends = table.ends.max(entry.ended);
+            if !entry.status.is_terminal() {
+                let key = entry.options.key.clone().unwrap_or_else(|| entry.name.as_str().into());
+                lock(&table.under_way).push((entry.id, key));
+                table.unfinished += 1;
+            }
+            table.entries.push(entry);
+        }
+        Some(table)
+    }
+
+    /// What is to be asked about a job that had not ended when its record was made.
+    pub(crate) fn unended(&self, id: JobId) -> Option<Unended<'_>> {
+        let entry = self.entries.iter().find(|entry| entry.id == id)?;
+        let named = entry.options.named.as_deref();
+        let (attempt, process) = (entry.attempt, entry.process.as_deref());
+        let may_run = named.is_some_and(|named| entry.waits || named.rerun_on_restart);
+        Some(Unended { id, name: &entry.name, named, attempt, may_run, process })
+    }
+
+    /// Starts a job of an earlier loading again: what is to be started.
+    pub(crate) fn revive<A: App>(&mut self, id: JobId, work: A::Work, run: Epoch) -> Option<Start<A>> {
+        let entry = self.unfinished(id)?;
+        entry.run = run;
+        if !std::mem::take(&mut entry.waits) {
+            entry.attempt += 1;
+        }
+        entry.status = JobStatus::Queued;
+        (entry.rank, entry.eta_ms, entry.progress, entry.process) = (None, None, None, None);
+        let start = Start { id, name: entry.name.clone(), options: entry.options.clone(), work };
+        let hidden = entry.options.hidden;
+        self.touched = true;
+        self.dirty |= !hidden;
+        Some(start)
+    }
+
+    /// Ends a job whose process is gone.
+    pub(crate) fn lose(&mut self, id: JobId) {
+        let elapsed = self.unfinished(id).map_or(0, |entry| entry.elapsed_ms);
+        let text = "the server started again while this was running".to_owned();
+        self.end(id, JobStatus::Lost, Some(text), Duration::from_millis(elapsed));
     }
 
     /// What the page sees.
@@ -399,6 +515,71 @@ impl JobTable {
 }
 
 impl JobEntry {
+    /// The loading of the session that started it, last.
+    pub(crate) fn run(&self) -> Epoch {
+        self.run
+    }
+
+    fn record(&self) -> JobRecord<'_> {
+        let named = self.options.named.as_ref().map(|named| NamedRecord {
+            arguments: Cow::Borrowed(&*named.arguments),
+            key: Cow::Borrowed(&*named.key),
+            rerun_on_restart: named.rerun_on_restart,
+        });
+        JobRecord {
+            id: self.id.to_string(),
+            name: Cow::Borrowed(&self.name),
+            key: self.options.key.clone(),
+            status: self.status,
+            waits: self.waits,
+            attempt: self.attempt,
+            elapsed_ms: self.elapsed_ms,
+            progress: self.progress,
+            text: self.text.as_deref().map(Cow::Borrowed),
+            log: self.log.iter().map(|line| Cow::Borrowed(line.as_str())).collect(),
+            hidden: self.options.hidden,
+            cancellable_by_page: self.options.cancellable_by_page,
+            deserted_after_ms: self.options.deserted_after.map(millis),
+            ended: self.ended,
+            named,
+            process: self.process.as_deref().map(Cow::Borrowed),
+        }
+    }
+
+    fn restore(record: &JobRecord<'_>) -> Option<Self> {
+        let named = record.named.as_ref().map(|named| Named {
+            arguments: named.arguments.clone().into(),
+            key: named.key.clone().into(),
+            rerun_on_restart: named.rerun_on_restart,
+        });
+        Some(Self {
+            id: record.id.parse().ok()?,
+            name: record.name.clone().into_owned(),
+            status: record.status,
+            attempt: record.attempt,
+            rank: None,
+            eta_ms: None,
+            elapsed_ms: record.elapsed_ms,
+            progress: record.progress,
+            text: record.text.clone().map(Cow::into_owned),
+            log: record.log.iter().map(|line| line.clone().into_owned()).collect(),
+            options: StartOptions {
+                hidden: record.hidden,
+                cancellable_by_page: record.cancellable_by_page,
+                key: record.key.clone(),
+                deserted_after: record.deserted_after_ms.map(Duration::from_millis),
+                named: named.map(Arc::new),
+            },
+            shown_at: Time::default(),
+            held: None,
+            deserted: false,
+            ended: record.ended,
+            waits: record.waits,
+            process: record.process.clone().map(Into::into),
+            run: Epoch(0),
+        })
+    }
+
     fn take(&mut self, progress: Progress, elapsed: Duration) {
         self.progress = progress.fraction;
         self.text = progress.text;
@@ -426,7 +607,6 @@ const SHOWN_EVERY: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use windlass_protocol::Epoch;
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -440,7 +620,7 @@ mod tests {
 
     fn table(options: StartOptions) -> JobTable {
         let mut table = JobTable::default();
-        table.add(id(1), "train".into(), options);
+        table.add(id(1), "train".into(), options, Epoch(1));
         table.started(id(1));
         table
     }
@@ -496,10 +676,10 @@ mod tests {
     fn of_too_many_jobs_that_ended_the_one_that_ended_first_goes() {
         let mut table = table(StartOptions::default());
         for n in 2..=20 {
-            table.add(id(n), "quick".into(), StartOptions::default());
+            table.add(id(n), "quick".into(), StartOptions::default(), Epoch(1));
             table.end(id(n), JobStatus::Done, None, MS);
         }
-        table.add(id(21), "quick".into(), StartOptions::default());
+        table.add(id(21), "quick".into(), StartOptions::default(), Epoch(1));
         table.end(id(21), JobStatus::Done, None, MS);
         table.end(id(1), JobStatus::Done, None, MS);
         let ids: Vec<_> = table.entries.iter().map(|entry| entry.id.n).collect();

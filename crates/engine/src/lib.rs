@@ -7,26 +7,40 @@
 //! The order of calls: [`Session::handle`] for every input that is ready, then one
 //! [`Session::flush`], then drain [`Session::outputs`]; call again at [`Session::deadline`].
 //! Many inputs and one flush are one *turn*: one walk of the view, at most one frame a client.
+//!
+//! # Durable sessions
+//!
+//! A session that was given [`SaveOptions`] asks for its [`Record`] to be saved with [`Output::Save`]. What it shows
+//! before that is *applied*; what its record holds is *saved*. Effects that must not be contradicted by a crash (job
+//! starts, posts, events that must be kept, ends of jobs, tokens, a session's first action) wait for the record with
+//! their cause: those outside as outputs that come later, those in a frame as one frame that is held. The driver
+//! encodes the record, stores it under its epoch and turn, and brings [`Input::Saved`], [`Input::SaveFailed`] or
+//! [`Input::Fenced`]; [`Session::restore`] makes a session from what was stored, in a new epoch.
 
 mod actions;
 mod app;
 mod client;
+mod durable;
 mod event;
 mod guard;
 mod hook;
 mod job;
+mod record;
+mod restore;
 mod session;
 mod talk;
 mod telling;
 mod turn;
 
 pub use actions::Ticket;
-pub use app::{App, Fault, Mode};
+pub use app::{App, Fault, Mode, Revived, Unended};
 pub use client::{ConnectionId, token_hash};
+pub use durable::{Account, Durability, SaveOptions};
 pub use event::{Audience, Class};
 pub use guard::guard;
 pub use hook::Hook;
-pub use job::{JobEntry, JobReport, JobStatus, Progress, StartOptions};
+pub use job::{JobEntry, JobReport, JobStatus, Named, Progress, StartOptions};
+pub use record::{RECORD_FORMAT, Record, RestoreError};
 pub use session::{Input, Output, Scratch, Session, SessionOptions};
 pub use turn::{Deferred, Start, Turn};
 

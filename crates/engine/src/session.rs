@@ -13,10 +13,13 @@ use windlass_protocol::{ClientId, ClientMessage, Close, CloseCode, Epoch, Hello,
 use windlass_sync::{HashKey, Shadow};
 
 use crate::client::{Client, token_hash};
+use crate::durable::Durable;
 use crate::guard::bury;
 use crate::job::JobTable;
 use crate::turn::{Cause, Origin};
-use crate::{App, Audience, ConnectionId, Deferred, Fault, Hook, JobReport, Mode, Start, Ticket, Time, Turn, guard};
+use crate::{
+    App, Audience, ConnectionId, Deferred, Fault, Hook, JobReport, Mode, Record, Start, Ticket, Time, Turn, guard,
+};
 
 /// What happens to a session.
 pub enum Input<'a, A: App> {
@@ -54,14 +57,42 @@ pub enum Input<'a, A: App> {
     Begin(A::Update),
     /// The end of an asynchronous action: its reply as JSON, if there is one, or why there is none.
     Settle(Ticket, Result<Option<String>, Fault>),
-    /// A job has something to say.
-    Report(JobId, JobReport<A>),
+    /// A job has something to say: its id, the loading of the session that started it, last, and what. What a job of an
+    /// earlier loading says is not heard.
+    Report(JobId, Epoch, JobReport<A>),
     /// The deadline has come.
     Timer,
     /// The session is about to go, since nobody came back.
     Expire,
     /// The server is going down: what must be saved before it leaves is answered `draining`, for the given time.
     Drain(Duration),
+    /// The record of a turn is on disk, see [`Output::Save`]. Records are answered in the order in which they were asked
+    /// for; an answer for a later one covers the earlier ones.
+    Saved {
+        /// The turn of the record.
+        turn: u64,
+        /// The bytes that were stored.
+        bytes: usize,
+        /// How long it took to encode and store them; large records come as seldom as this asks for.
+        took: Duration,
+    },
+    /// The record of this turn may be on disk or not: the session asks for another one, within a second, and refuses
+    /// until one is saved what it could not keep safe.
+    SaveFailed(u64),
+    /// Whether the store answers. A session finds out by itself when it saves; this tells it before.
+    Store {
+        /// It does.
+        is_up: bool,
+    },
+    /// Somebody else has claimed the session: it closes its connections with `elsewhere` and does nothing more.
+    Fenced,
+    /// Nobody is there: the session may leave memory. It asks for a sealed record with its next flush, and is done when
+    /// [`Session::is_sealed`] says so; whoever comes back before that breaks the seal.
+    Park,
+    /// The last turn before the process goes: nothing is consumed, updated or reported from now on, and what comes is
+    /// answered `draining` for the given time. A durable session asks for a sealed record with its next flush. When
+    /// [`Session::is_sealed`] says so, one more flush tells the clients what is saved, and they can be closed.
+    Freeze(Duration),
 }
 
 /// What a session asks of its driver.
@@ -80,6 +111,9 @@ pub enum Output<A: App> {
     Post(A::Post),
     /// Something failed that no action answers for: tell the operator.
     Fault(Fault),
+    /// Encode this and store it, off the session's turn, and bring [`Input::Saved`], [`Input::SaveFailed`] or
+    /// [`Input::Fenced`]. At most two of a session are under way. Only durable sessions ask for it.
+    Save(Box<Record<A>>),
 }
 
 /// What a session is made of besides its state.
@@ -157,6 +191,12 @@ pub struct Session<A: App> {
     pub(crate) last_ticket: u64,
     pub(crate) batch: Batch<A>,
     pub(crate) outputs: Vec<Output<A>>,
+    /// How many clients it ever had.
+    pub(crate) admitted: u64,
+    /// Nothing is consumed any more.
+    pub(crate) frozen: bool,
+    /// None when it keeps no records.
+    pub(crate) durable: Option<Box<Durable<A>>>,
 }
 
 /// Whether frames are kept back, so that several turns are shown as one.
@@ -214,8 +254,16 @@ impl<A: App> Default for Batch<A> {
 /// Why a handler's work was not kept.
 pub(crate) enum Unkept {
     Fault(Fault),
-    /// It staged what must not leave while the server drains.
-    Later(Duration),
+    /// What it staged cannot be kept safe now.
+    Later(Later),
+}
+
+/// An answer that is not final. See `later` in protocol.md section 8.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Later {
+    pub(crate) code: &'static str,
+    pub(crate) text: &'static str,
+    pub(crate) retry_after: Duration,
 }
 
 impl<A: App> Session<A> {
@@ -242,6 +290,9 @@ impl<A: App> Session<A> {
             last_ticket: 0,
             batch: Batch::default(),
             outputs: Vec::new(),
+            admitted: 0,
+            frozen: false,
+            durable: None,
         }
     }
 
@@ -327,12 +378,22 @@ impl<A: App> Session<A> {
             Hold::Until(until) => Some(until),
             Hold::No | Hold::Asked => None,
         };
-        self.clients.iter().filter_map(Client::deadline).chain(held).chain(self.jobs.deadline()).min()
+        let timers = self.clients.iter().filter_map(Client::deadline).chain(held).chain(self.jobs.deadline());
+        timers.chain(self.save_deadline()).min()
     }
 
     /// Takes one input.
     pub fn handle(&mut self, app: &A, input: Input<'_, A>, now: Time) {
+        if let Some(durable) = &mut self.durable {
+            if durable.is_fenced {
+                return;
+            }
+            if std::mem::take(&mut durable.unbegun) {
+                self.begin_again(app);
+            }
+        }
         match input {
+            Input::Update(_) | Input::Begin(_) | Input::Settle(..) | Input::Report(..) if self.frozen => {}
             Input::Hello { connection, hello, secret } => self.hello(app, connection, *hello, secret, now),
             Input::Identify { identity, client } => self.identify(app, identity, client),
             Input::Message { connection, message } => self.message(app, connection, message),
@@ -348,12 +409,21 @@ impl<A: App> Session<A> {
             }
             Input::Begin(update) => self.update(app, update),
             Input::Settle(ticket, outcome) => self.settle(app, ticket, outcome),
-            Input::Report(job, report) => self.report(app, job, report, now),
+            Input::Report(job, run, report) => self.report(app, job, run, report, now),
             Input::Timer => self.timer(app, now),
             Input::Expire => self.hear(app, &Hook::Expired, Cause::Other),
             Input::Drain(retry_after) => {
                 self.draining = Some(retry_after);
                 self.hold = Hold::No;
+            }
+            Input::Saved { turn, bytes, took } => self.saved(turn, bytes, took),
+            Input::SaveFailed(turn) => self.save_failed(turn, now),
+            Input::Store { is_up } => self.store(is_up),
+            Input::Fenced => self.fenced(),
+            Input::Park => self.park(app),
+            Input::Freeze(retry_after) => {
+                self.park(app);
+                (self.draining, self.frozen) = (Some(retry_after), true);
             }
         }
     }
@@ -371,9 +441,9 @@ impl<A: App> Session<A> {
         run: impl FnOnce(&A, &mut A::State, &mut Turn<A>) -> Result<T, Fault>,
     ) -> Result<T, Unkept> {
         if mode == Mode::InPlace
-            && let Some(retry_after) = self.draining
+            && let Some(later) = self.refusal()
         {
-            return Err(Unkept::Later(retry_after));
+            return Err(Unkept::Later(later));
         }
         let copy = match mode {
             Mode::Atomic => Some(guard(|| app.copy(&self.state)).map_err(|panic| Unkept::Fault(app.panicked(panic)))?),
@@ -381,14 +451,16 @@ impl<A: App> Session<A> {
         };
         self.turns += 1;
         let (session, epoch, identity) = (self.options.id, self.options.epoch, self.identity.clone());
-        let origin = Origin { session, epoch, identity, cause, ordinal: self.turns };
+        let born = cause.client().and_then(|id| self.clients.iter().find(|client| client.id == id));
+        let born = born.map_or(0, |client| client.born);
+        let origin = Origin { session, epoch, identity, cause, born, ordinal: self.turns };
         let mut turn = Turn::new(origin, self.next_job);
         turn.under_way = self.jobs.under_way();
         let outcome = guard(|| run(app, &mut self.state, &mut turn)).unwrap_or_else(|panic| Err(app.panicked(panic)));
         let kept = match outcome {
-            Ok(value) => match self.draining {
-                Some(retry_after) if turn.needs_barrier() && cause.is_action() => Err(Unkept::Later(retry_after)),
-                _ => Ok(value),
+            Ok(value) => match self.unsafe_now(&turn) {
+                Some(unkept) => Err(unkept),
+                None => Ok(value),
             },
             Err(fault) => Err(Unkept::Fault(fault)),
         };
@@ -403,7 +475,24 @@ impl<A: App> Session<A> {
         kept
     }
 
+    /// Why what a handler has staged cannot be kept, though it succeeded.
+    fn unsafe_now(&self, turn: &Turn<A>) -> Option<Unkept> {
+        let durable = self.durable.as_ref();
+        let cause = turn.origin.cause;
+        if cause.is_action() {
+            let later = self.refusal()?;
+            let all = self.draining.is_none() && durable.is_some_and(|durable| durable.holds_all());
+            return (turn.needs_barrier() || cause.waits_for_save() || all).then_some(Unkept::Later(later));
+        }
+        let crowded = turn.needs_barrier() && durable.is_some_and(|durable| durable.is_crowded());
+        let fault = || Fault::failed("store_unavailable", "too much waits to be saved already");
+        crowded.then(|| Unkept::Fault(fault()))
+    }
+
     pub(crate) fn stage(&mut self, turn: Turn<A>, mode: Mode, copy: Option<A::State>) {
+        if let Some(durable) = &mut self.durable {
+            durable.touched = true;
+        }
         self.dirty |= matches!(mode, Mode::Atomic | Mode::InPlace);
         // The end of a job, say, comes once: it must not go with an action that shared its turn.
         self.batch.is_fixed |= mode == Mode::InPlace || !turn.origin.cause.is_action();
@@ -432,7 +521,7 @@ impl<A: App> Session<A> {
         }
         for start in &turn.starts {
             // At once, so that the frame that answers the action shows the job.
-            self.jobs.add(start.id, start.name.clone(), start.options.clone());
+            self.jobs.add(start.id, start.name.clone(), start.options.clone(), self.options.epoch);
         }
         self.batch.starts.extend(turn.starts);
         for name in turn.cancel_names {
@@ -453,7 +542,7 @@ impl<A: App> Session<A> {
 
     /// Tells the app of something, if it listens.
     pub(crate) fn hear(&mut self, app: &A, hook: &Hook<'_>, cause: Cause) {
-        if !app.listens(hook) {
+        if self.frozen || !app.listens(hook) {
             return;
         }
         let outcome = self.transact(app, Mode::Atomic, cause, |app, state, turn| app.hear(hook, state, turn));
@@ -480,6 +569,9 @@ impl<A: App> Session<A> {
         let Some(client) = waits else { return };
         client.actions.settle(ticket, body);
         let cause = Cause::Client(client.id);
+        if let Some(durable) = &mut self.durable {
+            durable.touched = true;
+        }
         if let Err(fault) = outcome {
             self.failed(app, "async action", &fault, cause);
         }
@@ -487,6 +579,9 @@ impl<A: App> Session<A> {
 
     fn identify(&mut self, app: &A, identity: Arc<str>, client: ClientId) {
         self.identity = Some(identity);
+        if let Some(durable) = &mut self.durable {
+            durable.touched = true;
+        }
         let others: Vec<_> = self.clients.extract_if(.., |other| other.id != client).collect();
         for other in others {
             let held = other.connection.map(|held| held.id);
@@ -501,9 +596,9 @@ impl<A: App> Session<A> {
         self.clients.iter_mut().for_each(|client| client.is_changed = true);
     }
 
-    pub(crate) fn report(&mut self, app: &A, job: JobId, report: JobReport<A>, now: Time) {
-        // A job that ended, or one of another epoch, has nothing more to say.
-        if self.jobs.unfinished(job).is_none() {
+    pub(crate) fn report(&mut self, app: &A, job: JobId, run: Epoch, report: JobReport<A>, now: Time) {
+        // A job that ended, or that an earlier loading has started, has nothing more to say.
+        if self.jobs.unfinished(job).is_none_or(|entry| entry.run() != run) {
             return;
         }
         match report {
@@ -511,6 +606,7 @@ impl<A: App> Session<A> {
             JobReport::Started => self.jobs.started(job),
             JobReport::Retrying { attempt, text } => self.jobs.retries(job, attempt, text),
             JobReport::Log(lines) => self.jobs.log(job, lines),
+            JobReport::Process(process) => self.jobs.runs_in(job, process),
             JobReport::Progress(progress, elapsed) => self.jobs.show(job, progress, elapsed, now),
             JobReport::Partials(update) => self.tell_app(app, job, update),
             JobReport::Running(progress, elapsed, update) => {
@@ -527,7 +623,7 @@ impl<A: App> Session<A> {
     }
 
     /// Runs a job's status function. When it fails, the app and the operator are told, and the page beside the job.
-    fn tell_app(&mut self, app: &A, job: JobId, update: A::Update) {
+    pub(crate) fn tell_app(&mut self, app: &A, job: JobId, update: A::Update) {
         self.used = true;
         let outcome =
             self.transact(app, Mode::Atomic, Cause::Other, |app, state, turn| app.update(update, state, turn));

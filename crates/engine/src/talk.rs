@@ -6,12 +6,13 @@ use bytes::Bytes;
 use windlass_protocol::frame;
 use windlass_protocol::limits::{CLIENTS_MAX, PENDING_MAX};
 use windlass_protocol::{
-    Action, ClientMessage, Close, CloseCode, EventId, FrameNumber, Hello, JobId, Secret, Seq, Set, Token,
+    Action, ClientMessage, Close, CloseCode, Epoch, EventId, FrameNumber, Hello, JobId, Secret, Seq, Set, Token,
 };
 
 use crate::actions::{Arrival, content_hash};
 use crate::client::{Attachment, Client, Contender, token_hash};
-use crate::session::Unkept;
+use crate::durable::{RESEND_MAX, store_is_down};
+use crate::session::{Later, Unkept};
 use crate::turn::Cause;
 use crate::{App, ConnectionId, Fault, Hook, Mode, Output, Session, Ticket, Time};
 
@@ -45,6 +46,11 @@ impl<A: App> Session<A> {
 
     /// Makes room for a new client.
     pub(crate) fn admit(&mut self, app: &A, connection: ConnectionId, hello: &Hello, secret: Secret, now: Time) {
+        if self.used && self.durable.as_ref().is_some_and(|durable| durable.refusal().is_some()) {
+            // Its token could not be kept.
+            self.outputs.push(Output::Close(connection, store_is_down()));
+            return;
+        }
         if self.clients.len() >= CLIENTS_MAX {
             let idle = self.clients.iter().enumerate().filter(|(_, client)| client.connection.is_none());
             let Some((at, _)) = idle.min_by_key(|(_, client)| client.detached_at) else {
@@ -56,7 +62,11 @@ impl<A: App> Session<A> {
         }
         // Nearly every session has one client, and a list that grows by itself begins with room for four.
         self.clients.reserve_exact(1);
-        self.clients.push(Client::new(hello.client, secret, now));
+        self.admitted += 1;
+        let mut client = Client::new(hello.client, secret, now);
+        client.born = self.admitted;
+        client.saves = self.durable.as_ref().map(|_| Box::default());
+        self.clients.push(client);
         let at = self.clients.len() - 1;
         self.attach(app, at, connection, hello, Given::New(secret), now);
     }
@@ -64,29 +74,53 @@ impl<A: App> Session<A> {
     /// Welcomes a connection as the client's only one.
     fn attach(&mut self, app: &A, at: usize, connection: ConnectionId, hello: &Hello, given: Given, now: Time) {
         let options = self.options;
+        let is_down = self.durable.as_ref().is_some_and(|durable| durable.refusal().is_some());
         let client = &mut self.clients[at];
         let old = client.connection.take();
         let is_return = old.is_some();
         if let Some(old) = old {
             self.outputs.push(Output::Close(old.id, CloseCode::TakenOver.into()));
         }
-        let same = !matches!(given, Given::New(_)) && hello.epoch == options.epoch;
-        let replay = if same { client.resume(hello.n, hello.dialect) } else { None };
+        let saved_turn = self.durable.as_ref().map_or(0, |durable| durable.saved);
+        let unclean = self.durable.as_ref().is_some_and(|durable| durable.unclean);
+        let resumes_at = match client.resumes_at(hello, options.epoch) {
+            Some(n) if !matches!(given, Given::New(_)) => Some(n),
+            _ => None,
+        };
+        let replay = resumes_at.and_then(|n| client.resume(n, hello.dialect, saved_turn));
         let named = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok());
         let forgotten = matches!(given, Given::New(_)) && named.is_some_and(|token| token.session == options.id);
-        let new = client.token(named, given, now);
+        let new_secret = matches!(given, Given::Known(Some(_)));
+        let given = match given {
+            // One that cannot be kept is not offered.
+            Given::Known(_) if is_down && new_secret => Given::Known(None),
+            given => given,
+        };
+        let (new, is_told) = client.token(named, given, now);
         if replay.is_none() {
             client.rewind(hello.event, hello.seq);
         }
         let mut attachment = Attachment::new(connection, hello, options.epoch);
         // What was replayed has to leave before anything is diffed.
         attachment.ready = replay.as_ref().is_none_or(Vec::is_empty);
+        // Whoever holds a token must be known to the record.
+        let waits = new.is_some() && self.used;
+        let mut saved = None;
+        if let (Some(durable), Some(saves)) = (&mut self.durable, &mut client.saves) {
+            durable.touched |= is_told || new.is_some();
+            saves.welcome = waits.then_some(durable.turn + 1);
+            let undone = unclean && attachment.replayed_to > client.actions.last;
+            saves.resend_until = undone.then_some(now + RESEND_MAX);
+            let of_before = unclean && hello.epoch < options.epoch;
+            saves.restored |= of_before && saves.shown.is_some_and(|shown| shown.is_before(hello.epoch, hello.n));
+            saved = Some(saves.welcomed());
+        }
         let welcome = frame::Welcome {
             session: options.id,
             client: client.id,
             epoch: options.epoch,
             ack: client.actions.last,
-            saved: None,
+            saved,
             resumed: replay.is_some(),
             token: new.map(|secret| Token { session: options.id, secret }),
             message_bytes_max: options.message_bytes_max,
@@ -96,9 +130,12 @@ impl<A: App> Session<A> {
         };
         let mut out = Vec::with_capacity(256);
         welcome.write(&mut out, hello.dialect);
-        self.outputs.push(Output::Send(connection, out.into()));
         let frames = replay.into_iter().flatten().map(|frame| Output::Send(connection, frame));
-        self.outputs.extend(frames);
+        let greeting = std::iter::once(Output::Send(connection, out.into())).chain(frames);
+        match self.durable.as_mut().filter(|_| waits) {
+            Some(durable) => greeting.for_each(|output| durable.hold_next(output)),
+            None => self.outputs.extend(greeting),
+        }
         client.stream.dialect = hello.dialect;
         client.connection = Some(attachment);
         self.jobs.desert(None);
@@ -188,12 +225,7 @@ impl<A: App> Session<A> {
             self.outputs.push(Output::Close(connection, CloseCode::BadMessage.into()));
             return;
         }
-        if let Some(frame) = client.stream.release() {
-            self.outputs.push(Output::Send(connection, frame));
-            if let Some(held) = &mut client.connection {
-                held.ready = false;
-            }
-        }
+        client.release(self.durable.as_ref().map_or(0, |durable| durable.saved), &mut self.outputs);
         // The page that was asked lives.
         if let Some(contender) = client.contender.take() {
             self.outputs.push(Output::Close(contender.connection, CloseCode::InUse.into()));
@@ -230,8 +262,12 @@ impl<A: App> Session<A> {
         }
         let client = &self.clients[at];
         let replayed = client.connection.as_ref().is_some_and(|held| action.seq <= held.replayed_to);
-        let cause = Cause::Action { client: client.id, seq: action.seq, replayed };
+        let saved = app.action(&action.name).is_some_and(|(found, _)| app.waits_for_save(found));
+        let cause = Cause::Action { client: client.id, seq: action.seq, replayed, saved };
         let tickets = self.last_ticket;
+        if let Some(later) = self.full(at) {
+            return self.answer_later(at, connection, action.seq, later);
+        }
         match self.run(app, at, cause, action) {
             Ok(reply) => {
                 self.consume(at, action.seq, content);
@@ -247,15 +283,29 @@ impl<A: App> Session<A> {
                 self.clients[at].actions.store(action.seq, fault.outcome());
                 self.failed(app, &action.name, &fault, cause);
             }
-            Err(Unkept::Later(retry_after)) => {
-                let mut out = Vec::new();
-                let dialect = self.clients[at].stream.dialect;
-                frame::later(&mut out, dialect, action.seq, "draining", "the server is going down", retry_after);
-                self.outputs.push(Output::Send(connection, out.into()));
-                if let Some(held) = &mut self.clients[at].connection {
-                    held.held_from = Some(action.seq);
-                }
-            }
+            Err(Unkept::Later(later)) => return self.answer_later(at, connection, action.seq, later),
+        }
+        let bytes = action.name.len() + action.payload.get().len();
+        if let Some(saves) = &mut self.clients[at].saves {
+            saves.must_save |= saved;
+            saves.count(bytes);
+        }
+    }
+
+    /// Why nothing more of this client can be applied: too much of it is not on disk, and cannot be put there.
+    fn full(&self, at: usize) -> Option<Later> {
+        let later = self.durable.as_ref()?.refusal()?;
+        self.clients[at].saves.as_ref().filter(|saves| saves.is_full()).map(|_| later)
+    }
+
+    /// Answers that a seq was not consumed, and that nothing after it will be on this connection.
+    fn answer_later(&mut self, at: usize, connection: ConnectionId, seq: Seq, later: Later) {
+        let Later { code, text, retry_after } = later;
+        let mut out = Vec::new();
+        frame::later(&mut out, self.clients[at].stream.dialect, seq, code, text, retry_after);
+        self.outputs.push(Output::Send(connection, out.into()));
+        if let Some(held) = &mut self.clients[at].connection {
+            held.held_from = Some(seq);
         }
     }
 
@@ -339,6 +389,12 @@ impl<A: App> Session<A> {
             return None;
         }
         let arrival = client.actions.arrival(seq, content);
+        if self.frozen && arrival == Arrival::Next {
+            if let Some(later) = self.refusal() {
+                self.answer_later(at, connection, seq, later);
+            }
+            return None;
+        }
         match arrival {
             Arrival::Again => client.actions.answer_again(seq),
             Arrival::Gap => self.outputs.push(Output::Close(connection, CloseCode::SequenceGap.into())),
@@ -350,6 +406,9 @@ impl<A: App> Session<A> {
     pub(crate) fn consume(&mut self, at: usize, seq: Seq, content: u64) {
         let client = &mut self.clients[at];
         client.actions.consume(content);
+        if let Some(durable) = &mut self.durable {
+            durable.touched = true;
+        }
         if !self.batch.consumed.iter().any(|(known, _)| *known == client.id) {
             self.batch.consumed.push((client.id, seq));
         }
@@ -365,23 +424,32 @@ enum Given {
 }
 
 impl Client {
-    /// The secret of the token that it is to be given, if any.
-    fn token(&mut self, used: Option<Token>, given: Given, now: Time) -> Option<Secret> {
+    /// The secret of the token that it is to be given, if any, and whether an earlier one has become void.
+    fn token(&mut self, used: Option<Token>, given: Given, now: Time) -> (Option<Secret>, bool) {
         let secret = match given {
-            Given::New(secret) => return Some(secret),
-            Given::Known(secret) => secret?,
+            Given::New(secret) => return (Some(secret), false),
+            Given::Known(secret) => secret,
         };
+        let is_used = used.is_some_and(|used| self.tokens.used(token_hash(used.secret), now));
+        let Some(secret) = secret else { return (None, is_used) };
         if std::mem::take(&mut self.is_changed) {
             self.tokens.replace(secret, now);
-            return Some(secret);
+            return (Some(secret), true);
         }
-        if let Some(used) = used {
-            self.tokens.used(token_hash(used.secret), now);
+        if !self.tokens.are_old(now) {
+            return (None, is_used);
         }
-        self.tokens.are_old(now).then(|| {
-            self.tokens.offer(secret);
-            secret
-        })
+        self.tokens.offer(secret);
+        (Some(secret), is_used)
+    }
+
+    /// The frame of this epoch after which a client goes on that says hello so, if it may go on at all.
+    fn resumes_at(&self, hello: &Hello, epoch: Epoch) -> Option<FrameNumber> {
+        if hello.epoch == epoch {
+            return Some(hello.n);
+        }
+        let shown = self.saves.as_ref()?.shown?;
+        shown.is_all(hello.epoch, hello.n).then_some(FrameNumber(0))
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {

@@ -11,7 +11,7 @@ use windlass_sync::{HashKey, Shadow};
 use crate::guard::bury;
 use crate::job::JobTable;
 use crate::session::{Hold, JOBS};
-use crate::{App, Fault, Output, Scratch, Session, Time, guard};
+use crate::{App, Class, Fault, Output, Scratch, Session, Time, guard};
 
 impl<A: App> Session<A> {
     /// Ends the turn: one walk if somebody can be told, at most one frame a client, and what was staged.
@@ -21,12 +21,24 @@ impl<A: App> Session<A> {
             Hold::Until(until) if until <= now => self.hold = Hold::No,
             Hold::No | Hold::Until(_) => {}
         }
+        let mut seals = false;
+        if let Some(durable) = &self.durable {
+            if durable.is_fenced {
+                self.batch.clear();
+                return;
+            }
+            seals = durable.is_sealing();
+            self.number_turn(now);
+            self.end_waits(now);
+        }
         if self.hold != Hold::No {
             self.commit();
+            self.save(app, now);
             return;
         }
         let told = self.dirty || self.jobs.dirty;
-        let walked = told && self.clients.iter().any(|client| client.takes());
+        // A record that is sealed says whether the clients hold what it does.
+        let walked = told && (seals || self.clients.iter().any(|client| client.takes()));
         if walked && let Err(fault) = self.walk(app, &mut scratch.ops) {
             self.outputs.push(Output::Fault(fault));
         }
@@ -35,7 +47,19 @@ impl<A: App> Session<A> {
         for at in 0..self.clients.len() {
             self.tell(app, at, scratch, changed, now);
         }
+        self.save(app, now);
         scratch.trim();
+    }
+
+    /// Who was to send again what a crash undid, and has, or has had the time, is told of the state.
+    fn end_waits(&mut self, now: Time) {
+        for client in &mut self.clients {
+            let Some(saves) = client.saves.as_mut().filter(|saves| saves.resend_until.is_some()) else { continue };
+            let sent = client.connection.as_ref().is_none_or(|held| client.actions.last >= held.replayed_to);
+            if sent || saves.resend_until.is_some_and(|until| until <= now) {
+                saves.resend_until = None;
+            }
+        }
     }
 
     /// Writes what changed since the last walk.
@@ -111,17 +135,36 @@ impl<A: App> Session<A> {
 
     /// Lets go what the turn staged.
     pub(crate) fn commit(&mut self) {
+        self.used |= !self.batch.starts.is_empty();
+        // Of a session that is not worth a record nothing can be undone.
+        let mut durable = self.durable.as_deref_mut().filter(|_| self.used);
         for (to, class, body) in self.batch.events.drain(..) {
             self.last_event += 1;
             let id = EventId { epoch: self.options.epoch, n: self.last_event };
             for client in self.clients.iter_mut().filter(|client| to.is_none_or(|to| to == client.id)) {
+                if let (Class::Must, Some(durable), Some(saves)) = (&class, &mut durable, &mut client.saves) {
+                    saves.barrier = durable.turn;
+                    durable.hurry(durable.turn);
+                }
                 client.events.push(id, class.clone(), body.clone());
             }
         }
-        self.used |= !self.batch.starts.is_empty();
-        self.outputs.extend(self.batch.starts.drain(..).map(Output::Start));
-        self.outputs.extend(self.batch.deferred.drain(..).map(Output::Defer));
-        self.outputs.append(&mut self.batch.effects);
+        let starts = self.batch.starts.drain(..).map(Output::Start);
+        let deferred = self.batch.deferred.drain(..).map(Output::Defer);
+        let outputs = starts.chain(deferred).chain(self.batch.effects.drain(..));
+        let Some(durable) = durable else {
+            self.outputs.extend(outputs);
+            self.batch.clear();
+            return;
+        };
+        for output in outputs {
+            match &output {
+                Output::Start(_) | Output::Defer(_) | Output::Post(_) => durable.hold(output),
+                // Never before the start that it is about.
+                Output::Cancel(job) if durable.is_waiting(*job) => durable.hold(output),
+                _ => self.outputs.push(output),
+            }
+        }
         self.batch.clear();
     }
 
@@ -130,13 +173,16 @@ impl<A: App> Session<A> {
         let client = &mut self.clients[at];
         let takes = client.takes();
         let unseen = !takes && (self.dirty || self.jobs.dirty);
-        if !unseen && !client.lacks() && scratch.ops.is_empty() {
+        let marks = takes && client.mark_due().is_some_and(|due| due <= now || self.frozen);
+        if !unseen && !marks && !client.lacks() && scratch.ops.is_empty() {
             return;
         }
         if !takes {
             client.stream.keep(&scratch.ops);
+            let is_full = client.stream.is_full();
             if let Some(held) = &mut client.connection
                 && held.ready
+                && is_full
             {
                 held.full_since.get_or_insert(now);
             }
@@ -156,7 +202,8 @@ impl<A: App> Session<A> {
                 self.clients[at].stream.forget();
             }
         }
-        if self.clients[at].stream.stale {
+        let is_snapshot = self.clients[at].stream.stale;
+        if is_snapshot {
             // Others have been told everything by the walk of this very turn, so the tape may be made anew.
             match self.snapshot(app, dialect, n, ack, &mut scratch.frame) {
                 Ok(()) => {
@@ -174,13 +221,21 @@ impl<A: App> Session<A> {
                 }
             }
         }
+        let (barrier, turn) = (self.barrier(at), self.turn());
         let client = &mut self.clients[at];
         let mut extras = Extras::new(&mut scratch.frame, dialect);
         client.actions.write_unsent(n, &mut extras);
         client.events.write_unsent(n, &mut extras);
+        if let Some(saves) = &mut client.saves {
+            let will_be = (barrier > 0 && barrier == turn).then_some(client.actions.last);
+            saves.mark(will_be, now).into_iter().for_each(|seq| extras.saved(seq));
+            if is_snapshot && !client.stream.stale && std::mem::take(&mut saves.restored) {
+                extras.restored();
+            }
+        }
         extras.end();
         let bytes = scratch.take_frame();
-        if let (Some(bytes), Some(held)) = (client.stream.push(bytes), &mut client.connection) {
+        if let (Some(bytes), Some(held)) = (client.stream.push(bytes, barrier), &mut client.connection) {
             held.ready = false;
             self.outputs.push(Output::Send(held.id, bytes));
             if client.actions.is_half_full() && !held.asked_for_outcomes {

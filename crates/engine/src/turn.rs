@@ -28,7 +28,8 @@ pub struct Turn<A: App> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cause {
     /// A client's action; replayed when it may have been applied in an earlier epoch.
-    Action { client: ClientId, seq: Seq, replayed: bool },
+    /// `saved`: it is answered when its record is on disk.
+    Action { client: ClientId, seq: Seq, replayed: bool, saved: bool },
     /// Something that happens to a client.
     Client(ClientId),
     /// An update, a report, the time.
@@ -46,6 +47,10 @@ impl Cause {
     pub(crate) fn is_action(self) -> bool {
         matches!(self, Self::Action { .. })
     }
+
+    pub(crate) fn waits_for_save(self) -> bool {
+        matches!(self, Self::Action { saved: true, .. })
+    }
 }
 
 /// Where a turn comes from.
@@ -55,6 +60,8 @@ pub(crate) struct Origin {
     pub(crate) epoch: Epoch,
     pub(crate) identity: Option<Arc<str>>,
     pub(crate) cause: Cause,
+    /// Which of the session's clients the causing one is: an id comes back with other numbers when its client was let go.
+    pub(crate) born: u64,
     /// Counts the turns that no client caused, so that their keys differ.
     pub(crate) ordinal: u64,
 }
@@ -203,7 +210,8 @@ impl<A: App> Turn<A> {
         self.posts.push(post);
     }
 
-    /// A key that is the same when this very action runs again, and different for each call in it.
+    /// A key that is the same when this very action runs again, also after a crash and in a later loading of the session,
+    /// and different for each call in it: what to give the world outside so that it does nothing twice.
     pub fn key(&mut self) -> String {
         self.keys += 1;
         let mut hash = Sha256::new();
@@ -211,6 +219,7 @@ impl<A: App> Turn<A> {
         match self.origin.cause {
             Cause::Action { client, seq, .. } => {
                 hash.update(client.0);
+                hash.update(self.origin.born.to_le_bytes());
                 hash.update(seq.0.to_le_bytes());
             }
             _ => {

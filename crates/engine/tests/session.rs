@@ -350,12 +350,12 @@ fn a_job_is_shown_and_has_one_end() {
         });
         JobReport::Ended { status, text: None, elapsed: Duration::from_millis(5), update: Some(update) }
     };
-    bench.turn(vec![Input::Report(job, JobReport::Started)]);
+    bench.turn(vec![Input::Report(job, job.epoch, JobReport::Started)]);
     let half = Progress { fraction: Some(0.5), text: None };
-    bench.turn(vec![Input::Report(job, JobReport::Progress(half.clone(), Duration::from_millis(2)))]);
-    bench.turn(vec![Input::Report(job, ended(JobStatus::Done, 1))]);
-    bench.turn(vec![Input::Report(job, ended(JobStatus::Failed, 10))]);
-    bench.turn(vec![Input::Report(job, JobReport::Progress(half, Duration::from_millis(9)))]);
+    bench.turn(vec![Input::Report(job, job.epoch, JobReport::Progress(half.clone(), Duration::from_millis(2)))]);
+    bench.turn(vec![Input::Report(job, job.epoch, ended(JobStatus::Done, 1))]);
+    bench.turn(vec![Input::Report(job, job.epoch, ended(JobStatus::Failed, 10))]);
+    bench.turn(vec![Input::Report(job, job.epoch, JobReport::Progress(half, Duration::from_millis(9)))]);
     assert_eq!(bench.session.state().count, 1);
     bench.say(1, &json!(["r"]));
     let document = bench.last(1)[3].clone();
@@ -407,7 +407,7 @@ fn the_end_of_a_job_is_not_taken_back_with_an_action_that_cannot_be_shown() {
     let text = json!(["a", 2, "fails"]).to_string();
     let message = ClientMessage::decode(&text).unwrap();
     let job = JobId { epoch: Epoch(EPOCH), n: 1 };
-    bench.turn(vec![Input::Message { connection: ConnectionId(1), message }, Input::Report(job, ended)]);
+    bench.turn(vec![Input::Message { connection: ConnectionId(1), message }, Input::Report(job, job.epoch, ended)]);
     assert_eq!(bench.session.state().count, 7);
     bench.update(|state, _| {
         state.poison = Poison::Off;

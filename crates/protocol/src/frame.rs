@@ -220,6 +220,12 @@ impl<'a> Extras<'a> {
         integer(self.out, seq.0);
     }
 
+    /// In a snapshot: a crash undid something of what the page was shown.
+    pub fn restored(&mut self) {
+        self.member("restored");
+        self.out.extend_from_slice(b"true");
+    }
+
     /// Closes the frame.
     pub fn end(mut self) {
         if self.list.take().is_some() {
@@ -359,6 +365,7 @@ mod tests {
             extras.event(EventId { epoch: Epoch(9), n: 1 }, &event_body("notify", &[1]).unwrap());
             extras.event(EventId { epoch: Epoch(9), n: 2 }, &event_body("emit", &"a").unwrap());
             extras.saved(Seq(2));
+            extras.restored();
             extras.end();
         })
     }
@@ -367,7 +374,7 @@ mod tests {
     fn extras_come_only_when_there_are_any() {
         assert_eq!(
             with_extras(Dialect::Compact),
-            r#"["s",1,2,{},{"r":[[1,"applied",[3,"x"]],[2,"failed","internal","id \"7\""]],"e":[[9,1,"notify",[1]],[9,2,"emit","a"]],"saved":2}]"#
+            r#"["s",1,2,{},{"r":[[1,"applied",[3,"x"]],[2,"failed","internal","id \"7\""]],"e":[[9,1,"notify",[1]],[9,2,"emit","a"]],"saved":2,"restored":true}]"#
         );
         assert_eq!(
             with_extras(OBJECTS),
@@ -375,7 +382,7 @@ mod tests {
                 r#"{"type":"snapshot","n":1,"ack":2,"document":{},"#,
                 r#""outcomes":[{"seq":1,"outcome":"applied","value":[3,"x"]},"#,
                 r#"{"seq":2,"outcome":"failed","code":"internal","text":"id \"7\""}],"#,
-                r#""events":[{"id":[9,1],"kind":"notify","body":[1]},{"id":[9,2],"kind":"emit","body":"a"}],"saved":2}"#
+                r#""events":[{"id":[9,1],"kind":"notify","body":[1]},{"id":[9,2],"kind":"emit","body":"a"}],"saved":2,"restored":true}"#
             )
         );
         let plain = text(|out| {

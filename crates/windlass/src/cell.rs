@@ -409,7 +409,7 @@ impl<S: State> Cell<S> {
             }
             Entry::Report(job, report) => {
                 core.jobs.heard(job, &report);
-                Input::Report(job, report)
+                Input::Report(job, self.epoch, report)
             }
             Entry::Timer => Input::Timer,
             Entry::Drain(retry_after) => Input::Drain(retry_after),
@@ -446,6 +446,7 @@ impl<S: State> Cell<S> {
                 }
                 Output::Cancel(job) => core.jobs.cancel(job),
                 Output::Post(Post { session, update }) => self.hub.deliver(session, update),
+                Output::Save(_) => unreachable!("no session is made durable yet"),
                 Output::Fault(fault) => {
                     tracing::error!(session = %self.id, code = %fault.code, text = %fault.text, "a turn was not kept");
                 }

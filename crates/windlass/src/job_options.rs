@@ -190,6 +190,7 @@ impl JobOptions {
                 Disconnect::Cancel => Some(Duration::ZERO),
                 Disconnect::CancelAfter(grace) => Some(grace),
             },
+            named: None,
         }
     }
 }

@@ -192,6 +192,7 @@ impl<S: State> windlass_engine::App for Program<S> {
             Hook::Connected => self.hooks.connect.is_some(),
             Hook::Disconnected => self.hooks.disconnect.is_some(),
             Hook::Expired => self.hooks.expire.is_some(),
+            Hook::Parked | Hook::Restored => false,
             Hook::Failed { .. } => self.hooks.error.is_some(),
         }
     }
@@ -202,6 +203,7 @@ impl<S: State> windlass_engine::App for Program<S> {
             Hook::Connected => ("on_connect", &hooks.connect),
             Hook::Disconnected => ("on_disconnect", &hooks.disconnect),
             Hook::Expired => ("on_expire", &hooks.expire),
+            Hook::Parked | Hook::Restored => return Ok(()),
             Hook::Failed { what, fault } => {
                 let Some(error) = &hooks.error else { return Ok(()) };
                 let text = fault.detail.as_deref().unwrap_or(&fault.text);

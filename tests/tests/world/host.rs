@@ -160,6 +160,7 @@ impl Host {
                 }
                 Output::Post(action) => outs.push(Out::Post(action)),
                 Output::Cancel(_) => {}
+                Output::Save(_) => unreachable!("it keeps no records"),
             }
         }
         self.check_turn(notes, ends, unshown)?;
@@ -190,7 +191,7 @@ impl Host {
             In::Ready(connection) => Input::Ready(ConnectionId(*connection)),
             In::Lost(connection) => Input::Lost(ConnectionId(*connection)),
             In::Update(change) => Input::Update(change.clone()),
-            In::Report(job, report) => Input::Report(*job, say(*job, *report)),
+            In::Report(job, report) => Input::Report(*job, job.epoch, say(*job, *report)),
             In::Settle(ticket, answer) => {
                 self.deferred.retain(|(known, _)| known != ticket);
                 let answer = answer.map(|action| Some(action.to_string()));

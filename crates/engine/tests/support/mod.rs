@@ -3,23 +3,26 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 #![allow(dead_code, reason = "each test file uses some of it")]
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use windlass_engine::{
-    App, Audience, Class, ConnectionId, Fault, Hook, Input, Mode, Output, Scratch, Session, SessionOptions, Time, Turn,
+    App, Audience, Class, ConnectionId, Fault, Hook, Input, Mode, Named, Output, Record, RestoreError, Revived,
+    SaveOptions, Scratch, Session, SessionOptions, StartOptions, Time, Turn, Unended,
 };
 use windlass_protocol::frame::event_body;
 use windlass_protocol::{ClientMessage, CloseCode, Epoch, Secret, SessionId, Set};
 use windlass_sync::Shadow;
 
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub(crate) struct Counter {
     pub(crate) count: i64,
     pub(crate) text: String,
-    #[serde(skip_serializing_if = "Poison::is_off")]
+    #[serde(skip_serializing_if = "Poison::is_off", skip_deserializing)]
     pub(crate) poison: Poison,
 }
 
@@ -63,7 +66,7 @@ impl App for Test {
     fn action(&self, name: &str) -> Option<(&'static str, Mode)> {
         [
             "add", "say", "reply", "fail", "panic", "notify", "must", "start", "post", "fails", "panics", "big",
-            "later", "seen", "hold", "release", "replayed",
+            "later", "seen", "hold", "release", "replayed", "kept", "train", "key",
         ]
         .into_iter()
         .find(|known| *known == name)
@@ -92,7 +95,7 @@ impl App for Test {
             Hook::Connected => format!("connected {}; ", turn.caller().unwrap()),
             Hook::Failed { what, fault } => format!("{what}: {} by {}; ", fault.code, turn.caller().is_some()),
             Hook::Expired => "expired; ".to_owned(),
-            Hook::Disconnected => "never".to_owned(),
+            Hook::Disconnected | Hook::Parked | Hook::Restored => "never".to_owned(),
         };
         state.text.push_str(&told);
         if state.text.len() > 1_000 { Err(Fault::failed("own", "too much")) } else { Ok(()) }
@@ -136,7 +139,15 @@ impl App for Test {
             "panics" => state.poison = Poison::Panics,
             "big" => state.text = "x".repeat(usize::try_from(number()?).unwrap()),
             "later" => turn.answer_later(number()?),
-            "seen" => state.count += number()?,
+            "seen" | "kept" => state.count += number()?,
+            // A named job: its payload is what it is started from again, and whether it runs again says its evenness.
+            "train" => {
+                let rerun_on_restart = number()? % 2 == 0;
+                let named = Named { arguments: payload.get().into(), key: turn.key().into(), rerun_on_restart };
+                let options = StartOptions { named: Some(named.into()), ..StartOptions::default() };
+                turn.start_with("train".into(), options, |_| ());
+            }
+            "key" => return Ok(Some(format!("\"{}\"", turn.key()))),
             "hold" => {
                 state.count += number()?;
                 turn.hold();
@@ -163,6 +174,36 @@ impl App for Test {
     fn panicked(&self, text: String) -> Fault {
         Fault::failed("internal", text)
     }
+
+    fn waits_for_save(&self, action: &'static str) -> bool {
+        action == "kept"
+    }
+
+    fn state_kind(&self) -> Cow<'_, str> {
+        "counter".into()
+    }
+
+    fn save_state(&self, state: &Counter, out: &mut Vec<u8>) -> Result<(), String> {
+        serde_json::to_writer(out, state).map_err(|error| error.to_string())
+    }
+
+    fn load_state(&self, kind: &str, state: &RawValue) -> Result<Counter, String> {
+        assert_eq!(kind, "counter");
+        serde_json::from_str(state.get()).map_err(|error| error.to_string())
+    }
+
+    fn revive(&self, job: &Unended<'_>) -> Revived<Self> {
+        match job.named {
+            Some(_) if job.may_run => Revived::Again(()),
+            _ => {
+                let told: Change = Box::new(|state, _| {
+                    state.text.push_str("lost; ");
+                    Ok(())
+                });
+                Revived::Lost(Some(told))
+            }
+        }
+    }
 }
 
 /// A session and what came out of it, by connection.
@@ -178,6 +219,11 @@ pub(crate) struct Bench {
     pub(crate) fast: bool,
     /// What the next hello brings for a token.
     pub(crate) secret: Secret,
+    /// Records that were asked for and are not answered, oldest first.
+    pub(crate) writing: VecDeque<Record<Test>>,
+    /// The last record that was stored.
+    pub(crate) stored: Vec<u8>,
+    epoch: u64,
 }
 
 pub(crate) const CLIENT: &str = "0f1e2d3c4b5a69788796a5b4";
@@ -197,7 +243,54 @@ impl Bench {
             others: Vec::new(),
             fast: true,
             secret: Secret([9; 16]),
+            writing: VecDeque::new(),
+            stored: Vec::new(),
+            epoch: EPOCH,
         }
+    }
+
+    /// One whose session keeps records.
+    pub(crate) fn durable(options: SaveOptions) -> Self {
+        let mut bench = Self::new();
+        bench.session.keep_records(options);
+        bench
+    }
+
+    /// Stores the oldest record that was asked for.
+    pub(crate) fn save(&mut self) {
+        let record = self.writing.pop_front().expect("a record was asked for");
+        let turn = record.turn;
+        self.stored = record.encode(&self.app).unwrap().to_vec();
+        self.turn(vec![Input::Saved { turn, bytes: self.stored.len(), took: Duration::from_millis(1) }]);
+    }
+
+    /// The store has failed with the oldest one.
+    pub(crate) fn fail_to_save(&mut self) {
+        let turn = self.writing.pop_front().expect("a record was asked for").turn;
+        self.turn(vec![Input::SaveFailed(turn)]);
+    }
+
+    /// The process ends, and another one loads what was stored, in a new epoch.
+    pub(crate) fn crash(&mut self) -> Result<(), RestoreError> {
+        self.epoch += 1;
+        let epoch = Epoch(self.epoch);
+        let options = SessionOptions { id: SessionId([1; 12]), epoch, hash_key: [9, 9], message_bytes_max: 65536 };
+        self.session = Session::restore(&self.app, options, SaveOptions::default(), &self.stored, self.now)?;
+        self.writing.clear();
+        self.sent.clear();
+        self.closed.clear();
+        self.others.clear();
+        Ok(())
+    }
+
+    /// Time passes, and what is due is done.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.session.deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.turn(vec![Input::Timer]);
+        }
+        self.now = end;
     }
 
     pub(crate) fn turn(&mut self, inputs: Vec<Input<'_, Test>>) {
@@ -222,6 +315,7 @@ impl Bench {
                     self.closed.insert(to.0, close.code);
                     self.session.handle(&self.app, Input::Lost(to), self.now);
                 }
+                Output::Save(record) => self.writing.push_back(*record),
                 other => self.others.push(other),
             }
         }
