@@ -1,10 +1,11 @@
 //! The browser tests: Chromium found or installed, the demo built, the runner started.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 
+use crate::cargo;
 use crate::steps::{Failed, Steps};
 use crate::web_client::{npm, packages};
 
@@ -33,6 +34,30 @@ pub(crate) fn test(steps: &mut Steps) -> Result<(), Failed> {
         "screenshots are in tests/browser/out; run again: cargo xtask browser",
         &mut command,
     )
+}
+
+/// `bench page`: the table of `examples/bench_page` in Chromium. Only JSON lines go to stdout.
+pub(crate) fn bench(options: &[String]) -> ExitCode {
+    match try_bench(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("the bench could not be run: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn try_bench(options: &[String]) -> Result<bool> {
+    let steps = Steps::new();
+    let chromium = find_or_install()?;
+    let program = cargo::release(&steps, "bench_page")?.context("bench_page does not build")?;
+    let mut install = npm(&steps, FOLDER, &["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+    let installed = install.stdout(Stdio::null()).status().context("cannot start npm")?;
+    anyhow::ensure!(installed.success(), "npm ci in {FOLDER}: {installed}");
+    let mut bench = steps.command("node", FOLDER);
+    bench.arg("bench.js").arg(program).args(options).env("CHROMIUM", chromium);
+    Ok(bench.status().context("cannot start node")?.success())
 }
 
 fn find_or_install() -> Result<PathBuf> {

@@ -1,6 +1,7 @@
 //! The steps that are cargo's: format, lints, docs, tests, benches.
 
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::steps::{Failed, Steps};
 
@@ -55,6 +56,14 @@ pub(crate) fn loom(steps: &mut Steps) -> Result<(), Failed> {
 pub(crate) fn architecture(steps: &mut Steps) -> Result<(), Failed> {
     let mut command = cargo(steps, &["test", "--quiet", "--package", "architecture"]);
     steps.run_tests("architecture", "each failure says which rule of ARCHITECTURE.md it is", &mut command)
+}
+
+/// Builds a package in release, without a word on stdout, and says where its program is.
+pub(crate) fn release(steps: &Steps, package: &str) -> std::io::Result<Option<PathBuf>> {
+    let built =
+        cargo(steps, &["build", "--quiet", "--release", "--package", package]).stdout(Stdio::null()).status()?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| steps.root().join("target"), PathBuf::from);
+    Ok(built.success().then(|| target.join("release").join(package)))
 }
 
 /// Runs a bench in release. Only its JSON lines go to stdout.

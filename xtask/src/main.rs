@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         Command::Loom => (cargo::loom(&mut steps), true),
         Command::Browser => (browser::test(&mut steps), true),
         // A bench prints JSON lines and nothing else on stdout, so that they can be piped.
+        Command::Bench { name, options } if name == "page" => return browser::bench(&options),
         Command::Bench { name, options } => return cargo::bench(&name, &options),
     };
     steps.close(is_test);
