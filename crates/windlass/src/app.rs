@@ -15,11 +15,14 @@ use tokio::net::ToSocketAddrs;
 use windlass_engine::Mode;
 use windlass_jobs::PoolOptions;
 
+use crate::cell::Patience;
+use crate::durable::Kept;
 use crate::fields::Field;
 use crate::guest::{Authenticate, Per};
 use crate::hooks::Hooks;
 use crate::hub::{Hub, HubOptions};
 use crate::live::Live;
+use crate::named::{self, Reviver};
 use crate::nested::Nestling;
 use crate::page::Page;
 use crate::pools::{DEFAULT_POOL, Pools};
@@ -59,11 +62,13 @@ pub struct App<S: State, V = Whole> {
     pub(crate) authenticate: Option<Authenticate>,
     routers: Vec<Router>,
     pub(crate) nestlings: Vec<Nestling>,
-    options: HubOptions,
+    pub(crate) options: HubOptions,
     pub(crate) allowed_hosts: Vec<String>,
     handshakes_max: usize,
     pools: Vec<PoolOptions>,
     callbacks: HashMap<&'static str, TypeId>,
+    revivers: HashMap<&'static str, Reviver<S>>,
+    pub(crate) kept: Kept<S>,
     drain: Duration,
     development: bool,
     blocking_over: Duration,
@@ -91,14 +96,19 @@ impl<S: State> App<S, Whole> {
                 rate: RateOptions::default(),
                 sessions_max: 100_000,
                 allowed_origins: Vec::new(),
-                unused_after: Duration::from_secs(30),
-                expire_after: Duration::from_secs(2 * 60 * 60),
+                patience: Patience {
+                    unused_after: Duration::from_secs(30),
+                    park_after: Duration::MAX,
+                    expire_after: Duration::MAX,
+                },
                 stage: None,
             },
             allowed_hosts: Vec::new(),
             handshakes_max: 1024,
             pools: vec![PoolOptions { name: DEFAULT_POOL.to_owned(), ..PoolOptions::default() }],
             callbacks: HashMap::new(),
+            revivers: HashMap::new(),
+            kept: Kept::default(),
             drain: Duration::from_secs(6),
             development: cfg!(debug_assertions),
             blocking_over: Duration::from_millis(50),
@@ -125,6 +135,8 @@ impl<S: State> App<S, Whole> {
             handshakes_max: self.handshakes_max,
             pools: self.pools,
             callbacks: self.callbacks,
+            revivers: self.revivers,
+            kept: self.kept,
             drain: self.drain,
             development: self.development,
             blocking_over: self.blocking_over,
@@ -271,7 +283,7 @@ impl<S: State, V: View<S>> App<S, V> {
         self
     }
 
-    fn last_action(&mut self, modifier: &str) -> Option<&mut Action<S>> {
+    pub(crate) fn last_action(&mut self, modifier: &str) -> Option<&mut Action<S>> {
         if self.actions.last().is_none_or(|action| action.name.starts_with('$')) {
             self.problems.push(format!("`{modifier}` comes after the action it is about"));
             return None;
@@ -374,6 +386,7 @@ impl<S: State, V: View<S>> App<S, V> {
         if self.callbacks.insert(C::NAME, TypeId::of::<C>()).is_some() {
             self.problems.push(format!("the callback \"{}\" is registered twice", C::NAME));
         }
+        self.revivers.insert(C::NAME, named::revive::<S, C>);
         self
     }
 
@@ -414,18 +427,6 @@ impl<S: State, V: View<S>> App<S, V> {
     /// it is cut. Sockets that are open are not counted.
     pub fn handshakes_max(mut self, connections: usize) -> Self {
         self.handshakes_max = connections.max(1);
-        self
-    }
-
-    /// How many sessions there may be, 100,000 by default; then a new page hears `busy`.
-    pub fn sessions_max(mut self, sessions: usize) -> Self {
-        self.options.sessions_max = sessions;
-        self
-    }
-
-    /// How long a session that was used waits for its page, 2 hours by default.
-    pub fn expire_after(mut self, expire_after: Duration) -> Self {
-        self.options.expire_after = expire_after;
         self
     }
 
@@ -506,6 +507,8 @@ impl<S: State, V: View<S>> App<S, V> {
         if self.per == Per::User && self.authenticate.is_none() {
             self.problems.push("`session_per(Per::User)` needs `authenticate`, to know who it is".to_owned());
         }
+        let patience = &mut self.options.patience;
+        self.kept.settle(patience, &mut self.problems);
         if !self.problems.is_empty() {
             return Err(Error::internal(self.problems.join("; ")));
         }
@@ -517,8 +520,12 @@ impl<S: State, V: View<S>> App<S, V> {
             pools: Pools::new(self.pools, &runtime, self.options.stage.as_ref()),
             callbacks: self.callbacks,
             development: self.development,
+            keeps_jobs: self.kept.is_durable(),
         };
+        let (codec, stored) = self.kept.open(self.options.stage.is_some(), self.options.patience.expire_after)?;
         let program = Program {
+            codec,
+            revivers: self.revivers,
             declared: declared(&self.actions),
             services: Arc::new(services),
             actions: self.actions,
@@ -531,7 +538,7 @@ impl<S: State, V: View<S>> App<S, V> {
             warned_of_copy: AtomicBool::new(false),
             warned_of_number: AtomicBool::new(false),
         };
-        let hub = Hub::new(program, self.options, self.init, self.keys, (self.per, self.authenticate))?;
+        let hub = Hub::new(program, self.options, self.init, self.keys, (self.per, self.authenticate), stored)?;
         let nested = self.nestlings.into_iter().map(|build| build()).collect::<Result<_>>()?;
         Ok(Live::new(hub, self.page, self.routers, nested))
     }

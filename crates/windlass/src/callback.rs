@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use windlass_engine::Named;
 use windlass_jobs::{Form, FutureJob, Retry, SubmitError};
 use windlass_protocol::JobId;
 
@@ -32,7 +33,7 @@ impl<T> Work<T> {
         Self::Future(Box::new(move |job| Box::pin(run(job))))
     }
 
-    fn form(&self) -> Form {
+    pub(crate) fn form(&self) -> Form {
         match self {
             Self::Blocking(_) => Form::Blocking,
             Self::Future(_) => Form::Future,
@@ -80,11 +81,13 @@ pub struct LongCallback<'c, S: State, T> {
     options: JobOptions,
     on_status: Option<StatusFunction<S, T>>,
     on_partial: Option<PartialFunction<S>>,
+    /// What it can be started from again, as JSON.
+    pub(crate) arguments: Option<String>,
 }
 
 impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
     pub(crate) fn new(cx: &'c mut Cx<S>, name: String, work: Work<T>) -> Self {
-        Self { cx, name, work, options: JobOptions::new(), on_status: None, on_partial: None }
+        Self { cx, name, work, options: JobOptions::new(), on_status: None, on_partial: None, arguments: None }
     }
 
     /// All settings at once; those that were made before are forgotten.
@@ -175,6 +178,11 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
         self
     }
 
+    pub(crate) fn functions(mut self, (on_status, on_partial): (StatusFunction<S, T>, PartialFunction<S>)) -> Self {
+        (self.on_status, self.on_partial) = (Some(on_status), Some(on_partial));
+        self
+    }
+
     /// Starts it when this turn is kept. Its place in the pool's queue is kept from now on.
     ///
     /// # Errors
@@ -185,7 +193,7 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
     /// - an internal one that names the setting which is wrong: a pool that nobody has described, a period outside
     ///   10 ms to 24 hours, a timeout of zero, too many attempts.
     pub fn start(self) -> Result<JobId> {
-        let Self { cx, name, work, options, on_status, on_partial } = self;
+        let Self { cx, name, work, options, on_status, on_partial, arguments } = self;
         let services = Arc::clone(&cx.services);
         let owner = owner(cx.session());
         let pool = services.pools.get(&options.pool)?;
@@ -202,11 +210,17 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
         if options.again == Again::Replace {
             before.iter().for_each(|&job| cx.turn.cancel(job));
         }
-        spec.key = cx.turn.key().into();
+        let once = cx.turn.key();
+        let mut start = options.start_options();
+        start.named = arguments.map(|arguments| {
+            let rerun_on_restart = options.rerun_on_restart;
+            Arc::new(Named { arguments: arguments.into(), key: once.as_str().into(), rerun_on_restart })
+        });
+        spec.key = once.into();
         let functions = Functions { on_status, on_partial, development: services.development };
         let prepared = Box::new(Prepared { slot, spec, work, functions });
         let work = JobWork { after: before, prepared };
-        Ok(cx.turn.start_with(name, options.start_options(), move |_id| work))
+        Ok(cx.turn.start_with(name, start, move |_id| work))
     }
 }
 

@@ -11,20 +11,28 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use windlass_engine::{ConnectionId, Fault, Input, JobReport, Output, Scratch, Session, Ticket, Time, token_hash};
+use windlass_engine::{
+    Account, ConnectionId, Fault, Input, JobReport, Output, Scratch, Session, Ticket, Time, token_hash,
+};
 use windlass_protocol::{ClientId, Close, CloseCode, Epoch, Hello, JobId, Secret, SessionId};
 
+use crate::callback::owner;
 use crate::guest::Guest;
 use crate::hub::Hub;
 use crate::inbox::{Entry, Inbox, Untaken};
 use crate::job_work::Reporter;
+use crate::keeper::Stored;
 use crate::outlet::Outlet;
 use crate::parked::Holder;
 use crate::program::{Post, Program, State, Update};
 use crate::role::Role;
 use crate::session_jobs::SessionJobs;
 use crate::test::{Instead, Returns};
-use crate::{Handle, Job, lock, pace};
+use crate::{Error, Handle, Job, lock, pace};
+
+mod rest;
+
+pub(crate) use rest::Patience;
 
 /// A session in a server.
 pub(crate) struct Cell<S: State> {
@@ -63,20 +71,39 @@ struct Core<S: State> {
     spawned_for: u64,
     /// A connection said hello in this turn.
     greeted: bool,
-    /// A turn panicked outside user code; nothing of the session can be trusted.
+    /// A turn panicked outside user code, or the session is somebody else's: nothing of it can be trusted.
     failed: bool,
+    /// It was told how it is kept.
+    keeps_records: bool,
+    /// It leaves memory when its record is stored and nobody has come back.
+    is_parking: bool,
+    /// Somebody else has it now.
+    is_fenced: bool,
+    /// Of the record that was stored last.
+    record_bytes: usize,
+    /// Who waits for the disk: until which turn is saved, and what became of the change.
+    unsaved: Vec<(u64, Saving)>,
 }
 
+/// Who wants to know when a change is on disk.
+pub(crate) type Saving = (tokio::sync::oneshot::Sender<crate::Result>, Arc<Mutex<Option<crate::Result>>>);
+
 impl<S: State> Cell<S> {
-    pub(crate) fn new(hub: Arc<Hub<S>>, epoch: Epoch, session: Session<Program<S>>, holder: Holder) -> Self {
+    pub(crate) fn new(
+        hub: Arc<Hub<S>>,
+        epoch: Epoch,
+        session: Session<Program<S>>,
+        holder: Holder,
+        keeps_records: bool,
+    ) -> Self {
         Self {
             id: session.id(),
             epoch,
             holder,
-            identity: Mutex::default(),
+            identity: Mutex::new(session.identity().cloned()),
             role: Role::default(),
             inbox: Mutex::default(),
-            tokens: Mutex::default(),
+            tokens: Mutex::new(session.tokens().collect()),
             deadline: AtomicU64::new(u64::MAX),
             news: AtomicBool::new(false),
             slow: AtomicBool::new(false),
@@ -90,6 +117,11 @@ impl<S: State> Cell<S> {
                 spawned_for: u64::MAX,
                 greeted: false,
                 failed: false,
+                keeps_records,
+                is_parking: false,
+                is_fenced: false,
+                record_bytes: 0,
+                unsaved: Vec::new(),
             }),
             hub,
         }
@@ -138,7 +170,6 @@ impl<S: State> Cell<S> {
     }
 
     /// Whose the room is that it takes.
-    #[expect(dead_code, reason = "sessions are not parked yet")]
     pub(crate) fn holder(&self) -> Holder {
         lock(&self.identity).clone().map_or_else(|| self.holder.clone(), Holder::User)
     }
@@ -215,7 +246,21 @@ impl<S: State> Cell<S> {
     }
 
     pub(crate) fn drain(self: &Arc<Self>, retry_after: Duration) {
-        lock(&self.inbox).push(Entry::Drain(retry_after));
+        self.tell(Entry::Drain(retry_after));
+    }
+
+    /// The last turn: from now on nothing is changed, and the record is sealed.
+    pub(crate) fn freeze(self: &Arc<Self>, retry_after: Duration) {
+        self.tell(Entry::Freeze(retry_after));
+    }
+
+    /// The store has begun to fail, or works again.
+    pub(crate) fn store_is(self: &Arc<Self>, is_up: bool) {
+        self.tell(Entry::Store { is_up });
+    }
+
+    fn tell(self: &Arc<Self>, entry: Entry<S>) {
+        lock(&self.inbox).push(entry);
         self.call();
     }
 
@@ -230,6 +275,17 @@ impl<S: State> Cell<S> {
     /// Changes the session in its next turn.
     pub(crate) fn update(self: &Arc<Self>, update: Update<S>) -> Result<(), Untaken<Update<S>>> {
         lock(&self.inbox).push_update(update)?;
+        self.call();
+        Ok(())
+    }
+
+    /// The same, for somebody who waits until it is on disk.
+    pub(crate) fn update_saved(
+        self: &Arc<Self>,
+        update: Update<S>,
+        saving: Saving,
+    ) -> Result<(), Untaken<(Update<S>, Saving)>> {
+        lock(&self.inbox).push_update_saved(update, saving)?;
         self.call();
         Ok(())
     }
@@ -355,8 +411,12 @@ impl<S: State> Cell<S> {
             // Most sessions find their messages in the connection's hands from now on, and use no inbox.
             lock(&self.inbox).shrink();
         }
+        core.number_unsaved();
         self.carry_out(core);
-        let deadline = core.session.deadline().map_or(u64::MAX, micros);
+        core.tell_saved();
+        self.step_aside(core);
+        let crowded = core.jobs.is_crowded().then(|| now + CROWDED_AGAIN);
+        let deadline = core.session.deadline().into_iter().chain(crowded).min().map_or(u64::MAX, micros);
         let is_new = self.deadline.swap(deadline, Ordering::AcqRel) != deadline && deadline != u64::MAX;
         if is_new {
             core.outlets.iter().for_each(|outlet| core.wake(outlet));
@@ -386,6 +446,7 @@ impl<S: State> Cell<S> {
                 let connection = outlet.id;
                 core.outlets.push(outlet);
                 core.greeted = true;
+                core.is_parking = false;
                 Input::Hello { connection, hello, secret }
             }
             Entry::Text(outlet, text) => {
@@ -402,6 +463,10 @@ impl<S: State> Cell<S> {
                 Input::Identify { identity, client }
             }
             Entry::Update(update) => Input::Update(update),
+            Entry::UpdateSaved(update, saving) => {
+                core.unsaved.push((u64::MAX, saving));
+                Input::Update(update)
+            }
             Entry::Begin(update) => Input::Begin(update),
             Entry::Settle(ticket, outcome) => {
                 core.tasks.remove(&ticket);
@@ -411,8 +476,22 @@ impl<S: State> Cell<S> {
                 core.jobs.heard(job, &report);
                 Input::Report(job, self.epoch, report)
             }
-            Entry::Timer => Input::Timer,
+            Entry::Timer => {
+                core.jobs.submit_again();
+                Input::Timer
+            }
             Entry::Drain(retry_after) => Input::Drain(retry_after),
+            Entry::Freeze(retry_after) => Input::Freeze(retry_after),
+            Entry::Store { is_up } => Input::Store { is_up },
+            Entry::Stored(Stored::Saved { turn, bytes, took }) => {
+                core.record_bytes = bytes;
+                Input::Saved { turn, bytes, took }
+            }
+            Entry::Stored(Stored::Failed { turn }) => Input::SaveFailed(turn),
+            Entry::Stored(Stored::Fenced) => {
+                core.is_fenced = true;
+                Input::Fenced
+            }
         };
         core.session.handle(&self.hub.program, input, now);
     }
@@ -435,7 +514,8 @@ impl<S: State> Cell<S> {
                     }
                 }
                 Output::Start(start) => {
-                    let reporter = Arc::new(CellReporter { cell: Arc::downgrade(self), job: start.id });
+                    let reporter =
+                        Arc::new(CellReporter { cell: Arc::downgrade(self), job: start.id, owner: owner(self.id) });
                     core.jobs.start(start.id, start.work, reporter);
                 }
                 Output::Defer(deferred) => {
@@ -446,7 +526,7 @@ impl<S: State> Cell<S> {
                 }
                 Output::Cancel(job) => core.jobs.cancel(job),
                 Output::Post(Post { session, update }) => self.hub.deliver(session, update),
-                Output::Save(_) => unreachable!("no session is made durable yet"),
+                Output::Save(record) => self.save(*record),
                 Output::Fault(fault) => {
                     tracing::error!(session = %self.id, code = %fault.code, text = %fault.text, "a turn was not kept");
                 }
@@ -466,46 +546,14 @@ impl<S: State> Cell<S> {
         self.close(|| CloseCode::SessionFailed.into());
     }
 
-    /// Takes the session out of service when nobody needs it: detached for long enough and no job under way. Whether it
-    /// has gone.
-    pub(crate) fn retire(self: &Arc<Self>, limits: &Patience) -> bool {
-        let detached_at = self.detached_at.load(Ordering::Acquire);
-        if detached_at == u64::MAX {
-            return false;
-        }
-        let detached = self.hub.uptime().saturating_sub(Duration::from_micros(detached_at));
-        if detached < limits.shortest() || !self.take() {
-            return false;
-        }
-        let mut core = lock(&self.core);
-        let after = if core.session.is_used() { limits.expire_after } else { limits.unused_after };
-        let is_over = detached >= after && core.is_idle() && lock(&self.inbox).close_if_empty();
-        if is_over {
-            self.expire(&mut core, self.hub.now());
-            self.hub.forget(self);
-        }
-        drop(core);
-        // A driver that was called finds nobody calling once this has had the role, so that what it was called for is
-        // handed on.
-        if !lock(&self.inbox).is_empty() || !self.role.rest() {
-            self.role.hand_over();
-            self.hub.spawn_driver(Arc::clone(self));
-        }
-        is_over
-    }
-
-    /// The last turn of a session that nobody came back to.
-    fn expire(self: &Arc<Self>, core: &mut Core<S>, now: Time) {
-        let program = &self.hub.program;
-        core.session.handle(program, Input::Expire, now);
-        SCRATCH.with_borrow_mut(|scratch| core.session.flush(program, scratch, now));
-        self.carry_out(core);
-        core.end_work();
-    }
-
     /// A copy of the app's own value.
     pub(crate) fn state(&self) -> S {
         lock(&self.core).session.state().clone()
+    }
+
+    /// What it holds in memory.
+    pub(crate) fn account(&self) -> Account {
+        lock(&self.core).session.account()
     }
 
     /// What the session's clients see, for tests and operators.
@@ -515,24 +563,35 @@ impl<S: State> Cell<S> {
     }
 }
 
-/// How long sessions wait for somebody to come back.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// In which nothing was ever done.
-    pub(crate) unused_after: Duration,
-    pub(crate) expire_after: Duration,
-}
-
-impl Patience {
-    fn shortest(&self) -> Duration {
-        self.unused_after.min(self.expire_after)
-    }
-}
-
 impl<S: State> Core<S> {
     /// Whether nothing is under way and nobody is there.
     fn is_idle(&self) -> bool {
         !self.session.is_attached() && self.session.unfinished_jobs().next().is_none() && self.tasks.is_empty()
+    }
+
+    /// A change that somebody waits for is part of the turn that was just numbered.
+    fn number_unsaved(&mut self) {
+        let turn = self.session.turn();
+        self.unsaved.iter_mut().filter(|(known, _)| *known == u64::MAX).for_each(|(known, _)| *known = turn);
+    }
+
+    /// Tells those who wait for the disk. One whose change was not kept has nothing to wait for.
+    fn tell_saved(&mut self) {
+        if self.unsaved.is_empty() {
+            return;
+        }
+        let saved = self.session.saved_turn();
+        self.unsaved.retain_mut(|(turn, (waits, outcome))| {
+            let mut outcome = lock(outcome);
+            let is_over = *turn <= saved || matches!(&*outcome, Some(Err(_)) | None);
+            if is_over {
+                let (closed, _) = tokio::sync::oneshot::channel();
+                let waits = std::mem::replace(waits, closed);
+                // Whoever waited may have gone.
+                let _ = waits.send(outcome.take().unwrap_or_else(|| Err(not_kept())));
+            }
+            !is_over
+        });
     }
 
     /// Ends what runs for a session that is no more.
@@ -570,9 +629,14 @@ impl<S: State> Core<S> {
 struct CellReporter<S: State> {
     cell: std::sync::Weak<Cell<S>>,
     job: JobId,
+    owner: u64,
 }
 
 impl<S: State> Reporter<S> for CellReporter<S> {
+    fn owner(&self) -> u64 {
+        self.owner
+    }
+
     fn report(&self, report: JobReport<Program<S>>) {
         if let Some(cell) = self.cell.upgrade() {
             let is_tick = matches!(report, JobReport::Running(..));
@@ -599,6 +663,11 @@ thread_local! {
     static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
 }
 
+/// A change that came to nothing, and the log has why.
+fn not_kept() -> Error {
+    Error::internal("the change was not kept: it panicked, or the server goes down")
+}
+
 pub(crate) fn micros(time: Time) -> u64 {
     u64::try_from(time.elapsed().as_micros()).unwrap_or(u64::MAX - 1)
 }
@@ -611,6 +680,8 @@ const INPUT_TIME_MAX: Duration = Duration::from_millis(1);
 const TURNS_MAX: usize = 16;
 /// A turn that took longer is run where it holds up no other task.
 const SLOW_OVER: Duration = Duration::from_millis(1);
+/// When a job of an earlier process asks again for a place in its pool.
+const CROWDED_AGAIN: Duration = Duration::from_secs(1);
 /// What a person begins to notice.
 const BLOCKED_OVER: Duration = Duration::from_millis(100);
 

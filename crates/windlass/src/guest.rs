@@ -1,6 +1,7 @@
 //! Who connects: whom the app knows, which browser it is, and what each shares a session with.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -59,6 +60,8 @@ pub(crate) struct Guest {
     pub(crate) identity: Option<Arc<str>>,
     /// The hash of the browser's cookie.
     pub(crate) browser: Option<[u8; 32]>,
+    /// The network that it comes from, when that is known.
+    pub(crate) network: Option<IpAddr>,
 }
 
 /// What a session belongs to, when it is not one tab's.
@@ -93,9 +96,10 @@ impl Home {
 impl Guest {
     /// Whose the room is that a session takes.
     pub(crate) fn holder(&self, session: SessionId) -> Holder {
-        match (&self.identity, self.browser) {
+        // A browser is not it: whoever wants many cookies has them.
+        match (&self.identity, self.network) {
             (Some(subject), _) => Holder::User(Arc::clone(subject)),
-            (None, Some(browser)) => Holder::Browser(browser),
+            (None, Some(network)) => Holder::Network(network),
             (None, None) => Holder::Alone(session),
         }
     }

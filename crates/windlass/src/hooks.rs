@@ -10,6 +10,8 @@ pub(crate) struct Hooks<S: State> {
     pub(crate) connect: Option<Happened<S>>,
     pub(crate) disconnect: Option<Happened<S>>,
     pub(crate) expire: Option<Happened<S>>,
+    pub(crate) park: Option<Happened<S>>,
+    pub(crate) restore: Option<Happened<S>>,
     pub(crate) change: Option<Changed<S>>,
     pub(crate) error: Option<Failed<S>>,
 }
@@ -21,7 +23,16 @@ type Failed<S> = Box<dyn Fn(&mut S, &mut Cx<S>, &Failure<'_>) -> Result + Send +
 
 impl<S: State> Default for Hooks<S> {
     fn default() -> Self {
-        Self { init: None, connect: None, disconnect: None, expire: None, change: None, error: None }
+        Self {
+            init: None,
+            connect: None,
+            disconnect: None,
+            expire: None,
+            park: None,
+            restore: None,
+            change: None,
+            error: None,
+        }
     }
 }
 
@@ -159,6 +170,33 @@ impl<S: State, V: View<S>> App<S, V> {
     /// ```
     pub fn on_expire<O: Outcome>(mut self, f: impl Fn(&mut S, &mut Cx<S>) -> O + Send + Sync + 'static) -> Self {
         self.hooks.expire = Some(Box::new(move |state, cx| f(state, cx).into_reply().map(drop)));
+        self
+    }
+
+    /// Hears that the session is about to leave memory; it comes back when somebody does, or a [`Handle`](crate::Handle) is
+    /// used. What it changes is part of the record. See [`App::park_after`].
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// #[derive(Clone, Default, Serialize, Deserialize)]
+    /// struct Search { text: String, #[serde(skip)] hits: Vec<String> }
+    ///
+    /// let app = App::new(Search::default)
+    ///     .park_after(Duration::from_secs(60))
+    ///     .on_park(|_state, cx| println!("{} goes to sleep", cx.session()))
+    ///     .on_restore(|state, _cx| state.hits = vec![format!("what {} finds", state.text)]);
+    /// # let _ = app;
+    /// ```
+    pub fn on_park<O: Outcome>(mut self, f: impl Fn(&mut S, &mut Cx<S>) -> O + Send + Sync + 'static) -> Self {
+        self.hooks.park = Some(Box::new(move |state, cx| f(state, cx).into_reply().map(drop)));
+        self
+    }
+
+    /// Hears that the session was made from its record, before anything else happens in it: after it was parked, and
+    /// after the server has started again. For what the record does not hold, as fields that serde skips. See
+    /// [`App::on_park`].
+    pub fn on_restore<O: Outcome>(mut self, f: impl Fn(&mut S, &mut Cx<S>) -> O + Send + Sync + 'static) -> Self {
+        self.hooks.restore = Some(Box::new(move |state, cx| f(state, cx).into_reply().map(drop)));
         self
     }
 

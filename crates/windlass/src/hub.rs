@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,19 +14,21 @@ use tokio_util::task::TaskTracker;
 use windlass_engine::{ConnectionId, Session, SessionOptions, Ticket, Time};
 use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token};
 
-use windlass_store::{Key, MemoryStore, Node, SessionStore as _};
+use windlass_store::{Claim, Health, SessionStore};
 
-use crate::cell::{Cell, Patience};
+use crate::cell::{Cell, Patience, Saving};
 use crate::guest::{Authenticate, Cookies, Guest, Home, Per};
 use crate::hooks::Visit;
 use crate::inbox::Untaken;
+use crate::keeper::{Keeper, Keeping, Watch};
 use crate::outlet::Outlet;
+use crate::parked::Holder;
 use crate::program::{Program, Settling, State, Update};
 use crate::rate::RateOptions;
 use crate::registry::{Full, Registry};
 use crate::test::Stage;
 use crate::uptime::Uptime;
-use crate::{Error, Result, random};
+use crate::{Error, Result, pace, random};
 
 /// What the sessions of one app share.
 pub(crate) struct Hub<S: State> {
@@ -34,7 +36,7 @@ pub(crate) struct Hub<S: State> {
     pub(crate) options: HubOptions,
     init: Box<dyn Fn() -> S + Send + Sync>,
     keys: Vec<(&'static str, &'static str)>,
-    store: MemoryStore,
+    pub(crate) keeper: Keeper,
     pub(crate) doors: Doors,
     /// From which the ids of sessions are made that are not one tab's.
     key: [u8; 32],
@@ -51,6 +53,15 @@ pub(crate) struct Hub<S: State> {
     /// Every connection has to be gone.
     pub(crate) closing: CancellationToken,
     janitor: AtomicBool,
+    /// The store was well when it was last heard of.
+    is_up: AtomicBool,
+}
+
+/// Where sessions are stored.
+pub(crate) struct Stored {
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) is_durable: bool,
+    pub(crate) keeping: Keeping,
 }
 
 /// The settings that reach a running server.
@@ -62,8 +73,8 @@ pub(crate) struct HubOptions {
     pub(crate) rate: RateOptions,
     pub(crate) sessions_max: usize,
     pub(crate) allowed_origins: Vec<String>,
-    pub(crate) unused_after: Duration,
-    pub(crate) expire_after: Duration,
+    /// How long sessions wait for somebody to come back, where they wait.
+    pub(crate) patience: Patience,
     /// What holds the time and the jobs of a test.
     pub(crate) stage: Option<Arc<Stage>>,
 }
@@ -88,18 +99,31 @@ impl<S: State> Hub<S> {
         init: Box<dyn Fn() -> S + Send + Sync>,
         keys: Vec<(&'static str, &'static str)>,
         (per, authenticate): (Per, Option<Authenticate>),
+        stored: Stored,
     ) -> Result<Arc<Self>> {
         let runtime = Handle::try_current()
             .map_err(|_| Error::internal("an app is built inside a tokio runtime: call it from an async function"))?;
-        let key = random::bytes();
-        Ok(Arc::new(Self {
+        let whole: Arc<OnceLock<Weak<Self>>> = Arc::default();
+        let keeper = {
+            let (whole, watch) = (Arc::clone(&whole), Watch::new());
+            let has_thread = options.stage.is_none();
+            let watch = Arc::new(move |health: &Health| {
+                watch.hear(health);
+                if let Some(hub) = whole.get().and_then(Weak::upgrade) {
+                    hub.store_is(*health == Health::Well);
+                }
+            });
+            Keeper::new(stored.store, stored.is_durable, has_thread, stored.keeping, watch)?
+        };
+        let key = keeper.secret()?;
+        let hub = Arc::new(Self {
             program,
             registry: Registry::new(options.sessions_max),
-            uptime: Uptime::new(Duration::ZERO),
+            uptime: Uptime::new(keeper.uptime_before()),
+            keeper,
             options,
             init,
             keys,
-            store: MemoryStore::new(FIRST_START),
             doors: Doors::new(per, authenticate, key),
             key,
             origin: Instant::now(),
@@ -110,7 +134,21 @@ impl<S: State> Hub<S> {
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             janitor: AtomicBool::new(false),
-        }))
+            is_up: AtomicBool::new(true),
+        });
+        let _ = whole.set(Arc::downgrade(&hub));
+        if hub.keeper.is_durable() {
+            // Sessions of earlier processes expire as well.
+            hub.start_janitor();
+        }
+        Ok(hub)
+    }
+
+    /// The store has begun to fail, or works again.
+    fn store_is(&self, is_up: bool) {
+        if self.is_up.swap(is_up, Ordering::AcqRel) != is_up {
+            self.all().iter().for_each(|cell| cell.store_is(is_up));
+        }
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -175,13 +213,25 @@ impl<S: State> Hub<S> {
         u64::try_from(self.uptime().as_micros()).unwrap_or(u64::MAX - 1)
     }
 
-    /// The session with that id.
+    /// The session with that id, which comes back into memory when it is parked. Blocks while it is read.
     ///
     /// # Errors
     ///
-    /// `gone` when there is none.
+    /// `gone` when there is none, `busy` when there is no room, or the store does not answer.
     pub(crate) fn reach(self: &Arc<Self>, id: SessionId) -> Result<Arc<Cell<S>>> {
-        self.registry.find(id).ok_or_else(|| Error::refuse("gone", "there is no such session"))
+        if let Some(cell) = self.registry.find(id) {
+            return Ok(cell);
+        }
+        let gone = || Error::refuse("gone", "there is no such session");
+        if !self.program.keeps_states() || self.draining.is_cancelled() {
+            return Err(gone());
+        }
+        match self.registry.open(id, || self.load(id)) {
+            Ok(Some(cell)) => Ok(cell),
+            Ok(None) => Err(gone()),
+            Err(close) if close.code == CloseCode::Busy => Err(Error::busy("the table of sessions")),
+            Err(_) => Err(gone()),
+        }
     }
 
     /// Changes a session in its next turn.
@@ -201,24 +251,76 @@ impl<S: State> Hub<S> {
         }
     }
 
-    /// Brings a session what another one has for it.
+    /// The same, for somebody who waits until it is on disk.
+    pub(crate) fn update_saved(self: &Arc<Self>, id: SessionId, mut update: Update<S>, mut saving: Saving) -> Result {
+        loop {
+            let cell = apart(|| self.reach(id))?;
+            (update, saving) = match cell.update_saved(update, saving) {
+                Ok(()) => return Ok(()),
+                Err(Untaken::Full) => return Err(Error::busy("the session's inbox")),
+                Err(Untaken::Gone(change)) => change,
+            };
+            self.registry.remove(id, &cell);
+        }
+    }
+
+    /// The session, when it is in memory.
+    pub(crate) fn find(&self, id: SessionId) -> Option<Arc<Cell<S>>> {
+        self.registry.find(id)
+    }
+
+    /// Brings a session what another one has for it. One that is parked is loaded meanwhile.
     pub(crate) fn deliver(self: &Arc<Self>, session: SessionId, update: Update<S>) {
-        match self.update(session, update) {
+        let is_here = self.registry.find(session).is_some() || !self.program.keeps_states();
+        let hub = Arc::clone(self);
+        let deliver = move || match hub.update(session, update) {
             Err(error) if error.code == "busy" => {
                 tracing::warn!(%session, "an update from another session was dropped: its inbox is full");
             }
             // A session that is gone is told nothing.
             Ok(()) | Err(_) => {}
+        };
+        if is_here || self.options.stage.is_some() {
+            deliver();
+        } else {
+            self.tasks.spawn_blocking_on(deliver, &self.runtime);
         }
     }
 
     /// A session is over.
     pub(crate) fn forget(&self, cell: &Arc<Cell<S>>) {
-        if !self.registry.remove(cell.id, cell) {
-            return;
+        if self.registry.remove(cell.id, cell) {
+            self.keeper.remove(cell.id, cell.epoch);
         }
-        if let Err(error) = self.store.remove(Key(cell.id.0), windlass_store::Epoch(cell.epoch.0)) {
-            tracing::warn!(session = %cell.id, %error, "a record stays behind");
+    }
+
+    /// A session leaves memory and is somebody else's, or not to be touched.
+    pub(crate) fn let_go(&self, cell: &Arc<Cell<S>>) {
+        self.registry.remove(cell.id, cell);
+    }
+
+    /// A session has left memory; its record stays.
+    pub(crate) fn parked(self: &Arc<Self>, cell: &Arc<Cell<S>>, bytes: usize) {
+        // Before it is out of the registry, so that who loads it finds it here.
+        self.keeper.rests(cell.id, cell.epoch, cell.holder(), bytes);
+        self.registry.remove(cell.id, cell);
+        self.keeper.release(cell.id, cell.epoch);
+        while let Some(victim) = self.keeper.victim() {
+            tracing::info!(session = %victim.id, "a parked session goes: there is no room for more");
+            self.end_parked(victim.id, Epoch(victim.epoch));
+        }
+    }
+
+    /// Ends a session that is parked.
+    fn end_parked(self: &Arc<Self>, id: SessionId, epoch: Epoch) {
+        if self.program.hooks.expire.is_some()
+            && self.registry.find(id).is_none()
+            && let Ok(cell) = self.reach(id)
+        {
+            // Back for a moment, to hear of it. Who comes meanwhile keeps it.
+            cell.end_if_idle();
+        } else {
+            self.keeper.remove(id, epoch);
         }
     }
 
@@ -243,7 +345,7 @@ impl<S: State> Hub<S> {
         let home = self.doors.per.home(guest).map_err(|()| Close::new(CloseCode::Login))?;
         let mut hello = Box::new(hello);
         for _ in 0..LOOKS_MAX {
-            let cell = match self.known(&hello, guest) {
+            let cell = match self.known(&hello, guest)? {
                 Some(cell) => cell,
                 None => self.seat(&hello, guest, home.as_ref())?,
             };
@@ -258,10 +360,16 @@ impl<S: State> Hub<S> {
     }
 
     /// The session that the hello's token opens.
-    fn known(&self, hello: &Hello, guest: &Guest) -> Option<Arc<Cell<S>>> {
-        let token = hello.token.as_deref()?.parse::<Token>().ok()?;
-        let cell = self.registry.find(token.session)?;
-        (cell.accepts(hello, token.secret) && cell.admits(guest, hello.client)).then_some(cell)
+    fn known(self: &Arc<Self>, hello: &Hello, guest: &Guest) -> Result<Option<Arc<Cell<S>>>, Close> {
+        let Some(token) = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok()) else { return Ok(None) };
+        let cell = match self.registry.find(token.session) {
+            Some(cell) => Some(cell),
+            None if self.program.keeps_states() => {
+                apart(|| self.registry.open(token.session, || self.load(token.session)))?
+            }
+            None => None,
+        };
+        Ok(cell.filter(|cell| cell.accepts(hello, token.secret) && cell.admits(guest, hello.client)))
     }
 
     /// The session of the guest's home, or a fresh one.
@@ -269,34 +377,104 @@ impl<S: State> Hub<S> {
         // Pages that come together find one session and not one each: one of them makes it while the others wait.
         for nth in 0..if home.is_some() { HOMES_MAX } else { 0 } {
             let Some(id) = home.map(|home| home.session(&self.key, nth)) else { break };
-            let cell = self.registry.open(id, || self.fresh(id, hello, guest).map(Some))?;
-            if let Some(cell) = cell.filter(|cell| cell.is_open_to(guest)) {
+            if let Some(cell) = apart(|| self.registry.open(id, || self.load_or_begin(id, hello, guest)))?
+                && cell.is_open_to(guest)
+            {
                 return Ok(cell);
             }
         }
         let id = SessionId(random::bytes());
-        let cell = self.registry.open(id, || self.fresh(id, hello, guest).map(Some))?;
+        let cell = self.registry.open(id, || self.fresh(id, None, hello, guest).map(Some))?;
         cell.ok_or_else(busy)
     }
 
-    fn fresh(self: &Arc<Self>, id: SessionId, hello: &Hello, guest: &Guest) -> Result<Arc<Cell<S>>, Close> {
+    /// The session from its record; none when there is no record, or none that can be read.
+    fn load(self: &Arc<Self>, id: SessionId) -> Result<Option<Arc<Cell<S>>>, Close> {
+        let claim = self.claim(id)?;
+        let epoch = Epoch(claim.epoch.0);
+        let cell = claim.record.and_then(|record| self.restore(id, epoch, &record.bytes));
+        if cell.is_none() {
+            self.keeper.release(id, epoch);
+        }
+        Ok(cell)
+    }
+
+    /// The same, or a fresh one when there is no record. None when there is one that cannot be read: it is kept aside.
+    fn load_or_begin(
+        self: &Arc<Self>,
+        id: SessionId,
+        hello: &Hello,
+        guest: &Guest,
+    ) -> Result<Option<Arc<Cell<S>>>, Close> {
+        let claim = self.claim(id)?;
+        let epoch = Epoch(claim.epoch.0);
+        match claim.record.filter(|_| self.program.keeps_states()) {
+            None => self.fresh(id, Some(epoch), hello, guest).map(Some),
+            Some(record) => {
+                let cell = self.restore(id, epoch, &record.bytes);
+                if cell.is_none() {
+                    self.keeper.release(id, epoch);
+                }
+                Ok(cell)
+            }
+        }
+    }
+
+    fn claim(&self, id: SessionId) -> Result<Claim, Close> {
+        self.keeper.claim(id).map_err(|error| {
+            tracing::error!(session = %id, %error, "the store does not give a session");
+            busy()
+        })
+    }
+
+    fn restore(self: &Arc<Self>, id: SessionId, epoch: Epoch, record: &[u8]) -> Option<Arc<Cell<S>>> {
+        let saves = self.keeper.save_options();
+        let restored = Session::restore(&self.program, self.session_options(id, epoch), saves, record, self.now());
+        let mut session = match restored {
+            Ok(session) => session,
+            Err(error) => {
+                let advice = "its page begins afresh and is told so; the record stays until it expires";
+                tracing::error!(session = %id, %error, advice, "a session could not be restored");
+                return None;
+            }
+        };
+        self.keys.iter().for_each(|(list, field)| session.key(list, field));
+        self.keeper.woken(id);
+        self.start_janitor();
+        Some(Arc::new(Cell::new(Arc::clone(self), epoch, session, Holder::Alone(id), true)))
+    }
+
+    fn session_options(&self, id: SessionId, epoch: Epoch) -> SessionOptions {
+        let message_bytes_max = self.options.message_bytes_max;
+        SessionOptions { id, epoch, hash_key: random::key(), message_bytes_max }
+    }
+
+    /// A session that nobody has been in. `epoch` is there when it was claimed already.
+    fn fresh(
+        self: &Arc<Self>,
+        id: SessionId,
+        epoch: Option<Epoch>,
+        hello: &Hello,
+        guest: &Guest,
+    ) -> Result<Arc<Cell<S>>, Close> {
+        if self.keeper.is_full() {
+            return Err(busy());
+        }
         let state = windlass_engine::guard(|| (self.init)()).map_err(|panic| {
             tracing::error!(%panic, "the app's initial state panicked");
             Close::new(CloseCode::SessionFailed)
         })?;
-        let claim = self.store.claim(Key(id.0), NODE).map_err(|error| {
-            tracing::error!(%error, "the store gives no epoch");
-            busy()
-        })?;
-        let options = SessionOptions {
-            id,
-            epoch: Epoch(claim.epoch.0),
-            hash_key: random::key(),
-            message_bytes_max: self.options.message_bytes_max,
+        let epoch = match epoch {
+            Some(epoch) => epoch,
+            None => Epoch(self.claim(id)?.epoch.0),
         };
-        let mut session = Session::new(options, state);
+        let mut session = Session::new(self.session_options(id, epoch), state);
         self.keys.iter().for_each(|(list, field)| session.key(list, field));
-        let cell = Arc::new(Cell::new(Arc::clone(self), options.epoch, session, guest.holder(id)));
+        let keeps_records = self.keeper.is_durable();
+        if keeps_records {
+            session.keep_records(self.keeper.save_options());
+        }
+        let cell = Arc::new(Cell::new(Arc::clone(self), epoch, session, guest.holder(id), keeps_records));
         if let Some(identity) = &guest.identity {
             cell.identify(Arc::clone(identity), hello.client);
         }
@@ -328,13 +506,24 @@ impl<S: State> Hub<S> {
         );
     }
 
-    pub(crate) fn retire_sessions(&self) {
-        self.uptime.look(self.now().elapsed(), JANITOR_EVERY);
-        let patience = Patience { unused_after: self.options.unused_after, expire_after: self.options.expire_after };
+    pub(crate) fn retire_sessions(self: &Arc<Self>) {
+        let age = self.now().elapsed();
+        self.uptime.look(age, JANITOR_EVERY);
         for cell in self.all() {
-            cell.retire(&patience);
+            cell.retire(&self.options.patience);
+        }
+        // Those that were away with the server have some time to come back.
+        if self.program.keeps_states() && (!self.keeper.is_durable() || age >= GRACE) {
+            for expired in self.keeper.expired(self.uptime()) {
+                self.end_parked(SessionId(expired.key.0), Epoch(expired.epoch.0));
+            }
         }
     }
+}
+
+/// Runs what may take as long as a disk, or another who loads, where it holds up no other task.
+fn apart<T>(run: impl FnOnce() -> T) -> T {
+    if pace::may_block() { tokio::task::block_in_place(run) } else { run() }
 }
 
 impl From<Full> for Close {
@@ -354,15 +543,13 @@ pub(crate) fn draining() -> Close {
     Close { retry_after: Some(RETURN_AFTER + jitter), ..Close::new(CloseCode::Draining) }
 }
 
-/// A store in memory has one process start, its own.
-const FIRST_START: u64 = 1;
-/// And one server.
-const NODE: Node = Node(0);
 /// A session that is found and gone again so often is somebody's loop.
 const LOOKS_MAX: usize = 16;
 /// The sessions of one browser, each begun when the others were somebody else's.
 const HOMES_MAX: u8 = 16;
 /// When a client may come back that found no room, or sent too much.
 pub(crate) const BUSY_RETRY: Duration = Duration::from_secs(5);
+/// How long after a start nobody is forgotten.
+const GRACE: Duration = Duration::from_secs(10 * 60);
 pub(crate) const JANITOR_EVERY: Duration = Duration::from_secs(5);
 const RETURN_AFTER: Duration = Duration::from_secs(1);

@@ -7,6 +7,8 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use windlass_engine::{ConnectionId, Fault, JobReport, Ticket};
 use windlass_protocol::{ClientId, Hello, JobId, Secret};
 
+use crate::cell::Saving;
+use crate::keeper::Stored;
 use crate::outlet::Outlet;
 use crate::program::{Program, State, Update};
 
@@ -17,6 +19,7 @@ pub(crate) enum Entry<S: State> {
     Lost(ConnectionId),
     Identify(Arc<str>, ClientId),
     Update(Update<S>),
+    UpdateSaved(Update<S>, Saving),
     /// What a fresh session begins with.
     Begin(Update<S>),
     /// The end of an asynchronous action; there are at most a few for each client.
@@ -24,6 +27,13 @@ pub(crate) enum Entry<S: State> {
     Report(JobId, JobReport<Program<S>>),
     Timer,
     Drain(std::time::Duration),
+    Freeze(std::time::Duration),
+    /// The store has begun to fail, or works again.
+    Store {
+        is_up: bool,
+    },
+    /// What became of a record; there are two under way at most.
+    Stored(Stored),
 }
 
 /// Why an inbox has not taken something.
@@ -83,6 +93,23 @@ impl<S: State> Inbox<S> {
         Ok(())
     }
 
+    /// The same, for somebody who waits until it is on disk.
+    pub(crate) fn push_update_saved(
+        &mut self,
+        update: Update<S>,
+        saving: Saving,
+    ) -> Result<(), Untaken<(Update<S>, Saving)>> {
+        if self.is_closed {
+            return Err(Untaken::Gone((update, saving)));
+        }
+        if self.updates >= UPDATES_MAX {
+            return Err(Untaken::Full);
+        }
+        self.updates += 1;
+        self.push(Entry::UpdateSaved(update, saving));
+        Ok(())
+    }
+
     /// Takes nothing any more, unless something is there already. Whether it is closed.
     pub(crate) fn close_if_empty(&mut self) -> bool {
         self.is_closed |= self.is_empty();
@@ -117,7 +144,7 @@ impl<S: State> Inbox<S> {
         loop {
             match self.queue.pop_front()? {
                 Queued::Entry(entry) => {
-                    if matches!(entry, Entry::Update(_)) {
+                    if matches!(entry, Entry::Update(_) | Entry::UpdateSaved(..)) {
                         self.updates -= 1;
                     }
                     return Some(entry);

@@ -36,6 +36,7 @@ pub struct JobOptions {
     on_disconnect: Disconnect,
     cancellable_by_page: bool,
     pub(crate) hidden: bool,
+    pub(crate) rerun_on_restart: bool,
 }
 
 /// What happens when a callback is started while another with its key, in the same session, has not ended.
@@ -88,7 +89,39 @@ impl JobOptions {
             on_disconnect: Disconnect::Continue,
             cancellable_by_page: true,
             hidden: false,
+            rerun_on_restart: false,
         }
+    }
+
+    /// A named callback that had begun when the server ended runs again when it has started again, from its beginning; by
+    /// default it is lost, and its status function hears so. For work that may be done twice: `job.key()` is the same
+    /// each time. See [`Callback::options`](crate::Callback::options).
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # use windlass::JobOptions;
+    /// # #[derive(Clone, Default, Serialize, Deserialize)] struct Shop { mails: u64 }
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Mail { to: String }
+    ///
+    /// impl Callback<Shop> for Mail {
+    ///     const NAME: &'static str = "mail";
+    ///     type Output = ();
+    ///
+    ///     fn run(&self, job: &Job) -> Result {
+    ///         println!("send to {} once for {}", self.to, job.key());
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn options(&self) -> JobOptions {
+    ///         JobOptions::new().rerun_on_restart()
+    ///     }
+    /// }
+    /// # let _ = App::new(Shop::default).callback::<Mail>();
+    /// ```
+    pub fn rerun_on_restart(mut self) -> Self {
+        self.rerun_on_restart = true;
+        self
     }
 
     /// The pool on which it runs, described with [`App::pool`](crate::App::pool); `"jobs"`, which every app has, by default.

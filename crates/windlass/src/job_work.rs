@@ -25,15 +25,28 @@ pub(crate) struct JobWork<S: State> {
 
 /// A job that can be submitted, whatever its result's type.
 pub(crate) trait Startable<S: State>: Send {
-    /// Submits it. A job that cannot be run ends with the report.
-    fn submit(self: Box<Self>, reporter: Arc<dyn Reporter<S>>) -> Result<JobHandle, JobReport<Program<S>>>;
+    /// Submits it.
+    fn submit(self: Box<Self>, reporter: Arc<dyn Reporter<S>>) -> Submitted<S>;
 
     /// The end of a job that was cancelled before it was submitted.
     fn cancelled(self: Box<Self>) -> JobReport<Program<S>>;
 }
 
+/// What became of a job that was submitted.
+pub(crate) enum Submitted<S: State> {
+    /// The pool has it.
+    Running(JobHandle),
+    /// It cannot be run, and this is its end.
+    Ended(JobReport<Program<S>>),
+    /// There is no room: it is submitted again later.
+    NotNow(Box<dyn Startable<S>>),
+}
+
 /// Where a job's reports go: its session's inbox.
 pub(crate) trait Reporter<S: State>: Send + Sync {
+    /// Whose job it is, for the pool.
+    fn owner(&self) -> u64;
+
     /// Puts a report there; a later one of a running job may take the place of an earlier.
     fn report(&self, report: JobReport<Program<S>>);
 
@@ -62,6 +75,16 @@ impl<S: State, T: Send + 'static> Functions<S, T> {
     fn told(&self, status: Status<T>) -> Option<Update<S>> {
         let f = self.on_status.clone()?;
         Some(Box::new(move |state: &mut S, cx: &mut Cx<S>| f(state, cx, status)))
+    }
+
+    /// The end of a job that could not be started.
+    pub(crate) fn failed(&self, error: Error) -> JobReport<Program<S>> {
+        self.ended(End::Failed(error), Duration::ZERO)
+    }
+
+    /// The end of a job that was cancelled before it was started.
+    pub(crate) fn cancelled(&self) -> JobReport<Program<S>> {
+        self.ended(End::Cancelled, Duration::ZERO)
     }
 
     fn ended(&self, end: End<T, Error>, elapsed: Duration) -> JobReport<Program<S>> {
@@ -99,7 +122,7 @@ fn panicked(text: String) -> Error {
 }
 
 impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
-    fn submit(self: Box<Self>, reporter: Arc<dyn Reporter<S>>) -> Result<JobHandle, JobReport<Program<S>>> {
+    fn submit(self: Box<Self>, reporter: Arc<dyn Reporter<S>>) -> Submitted<S> {
         let Self { slot, spec, work, functions } = *self;
         let functions = Arc::new(functions);
         let handle: Arc<OnceLock<JobHandle>> = Arc::default();
@@ -135,15 +158,15 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
                 slot.submit_future(spec, run, sink)
             }
         };
-        let job = job.map_err(|error| match error {
-            SubmitError::ShuttingDown => functions.ended(End::Lost, Duration::ZERO),
-            error => functions.ended(End::Failed(error.into()), Duration::ZERO),
-        })?;
-        Ok(handle.get_or_init(|| job).clone())
+        match job {
+            Ok(job) => Submitted::Running(handle.get_or_init(|| job).clone()),
+            Err(SubmitError::ShuttingDown) => Submitted::Ended(functions.ended(End::Lost, Duration::ZERO)),
+            Err(error) => Submitted::Ended(functions.failed(error.into())),
+        }
     }
 
     fn cancelled(self: Box<Self>) -> JobReport<Program<S>> {
-        self.functions.ended(End::Cancelled, Duration::ZERO)
+        self.functions.cancelled()
     }
 }
 
@@ -238,6 +261,10 @@ mod tests {
     struct Ear(std::sync::Mutex<Sender<&'static str>>);
 
     impl Reporter<u64> for Ear {
+        fn owner(&self) -> u64 {
+            1
+        }
+
         fn report(&self, report: JobReport<Program<u64>>) {
             let what = match report {
                 JobReport::Started => "started",
@@ -269,7 +296,7 @@ mod tests {
                 functions: Functions { development: false, on_status: None, on_partial: Some(on_partial) },
             };
             let reporter = Arc::new(Ear(std::sync::Mutex::new(tx)));
-            assert!(Box::new(prepared).submit(reporter).is_ok());
+            assert!(matches!(Box::new(prepared).submit(reporter), Submitted::Running(_)));
             assert_eq!(rx.iter().collect::<Vec<_>>(), told, "what waits at the end is told once more");
         }
     }

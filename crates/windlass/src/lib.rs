@@ -41,8 +41,10 @@
 mod app;
 mod callback;
 mod cell;
+mod codec;
 mod connection;
 mod cx;
+mod durable;
 mod error;
 mod fields;
 mod guest;
@@ -51,6 +53,7 @@ mod hub;
 mod inbox;
 mod job_options;
 mod job_work;
+mod keeper;
 mod live;
 mod named;
 mod nested;
@@ -58,7 +61,6 @@ mod outcome;
 mod outlet;
 mod pace;
 mod page;
-#[cfg_attr(not(test), expect(dead_code, reason = "sessions are not parked yet"))]
 mod parked;
 mod pools;
 mod program;
@@ -84,7 +86,7 @@ pub use fields::Written;
 pub use guest::{Identity, Per};
 pub use hooks::{Failure, Visit};
 pub use job_options::{Again, Disconnect, JobOptions};
-pub use live::{Handle, Live};
+pub use live::{Handle, Live, Totals, Updating};
 pub use named::Callback;
 pub use outcome::{Outcome, Reply};
 pub use pace::Blocked;
@@ -92,9 +94,10 @@ pub use page::Page;
 pub use program::{State, View, Whole};
 pub use server::Server;
 pub use status::{Classic, Running, Status};
-pub use windlass_engine::Audience;
+pub use windlass_engine::{Account, Audience, Durability};
 pub use windlass_jobs::{Cancelled, FutureJob, Job, PoolOptions, Retry, Stats};
 pub use windlass_protocol::{ClientId, JobId, SessionId};
+pub use windlass_store as store;
 pub use windlass_sync::{Private, SyncVec, Tracked, as_text};
 
 /// What an app's module needs; the README's server uses nothing else.

@@ -1,7 +1,7 @@
 //! A running app, as the rest of the program sees it.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
@@ -10,14 +10,15 @@ use axum::routing::{any, get};
 use http::header::{CONTENT_TYPE, SET_COOKIE};
 use http::{Method, StatusCode};
 use windlass_protocol::SessionId;
+use windlass_store::{Usage, WriterStats};
 
 use crate::guest::Per;
 use crate::hub::Hub;
 use crate::nested::{Mount, Nested};
 use crate::page::{self, Page};
-use crate::program::State;
+use crate::program::{State, Update};
 use crate::server::hosts_checked;
-use crate::{Blocked, Cx, Outcome, Result, Stats, hub, upgrade};
+use crate::{Account, Blocked, Cx, Error, Outcome, Result, Stats, hub, lock, upgrade};
 
 /// A running app: cheap to clone, and alive as long as its sessions are wanted.
 pub struct Live<S: State> {
@@ -162,10 +163,48 @@ impl<S: State> Live<S> {
         self.hub.all().iter().filter(|cell| cell.logout(subject)).count()
     }
 
-    /// How many sessions there are.
+    /// How many sessions are in memory. [`Live::totals`] counts the others too.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.hub.sessions()
+    }
+
+    /// What sessions take up, and what of them is stored.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { open: bool }
+    /// # #[tokio::main] async fn main() -> Result {
+    /// let live = App::new(Shop::default).build()?;
+    /// let totals = live.totals();
+    /// println!("{} here, {} parked, store {:?}", totals.sessions, totals.parked, totals.store);
+    /// # assert_eq!((totals.sessions, totals.parked), (0, 0));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let (parked, parked_bytes, evicted) = self.hub.keeper.parked();
+        let store = self.hub.keeper.stats();
+        let usage = self.hub.keeper.usage();
+        Totals { sessions: self.hub.sessions(), parked, parked_bytes, evicted, usage, store }
+    }
+
+    /// What one session holds in memory, in bytes; none when it is not in memory. Waits for the turn that is under way.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { open: bool }
+    /// # #[tokio::main] async fn main() -> Result {
+    /// # let live = App::new(Shop::default).build()?;
+    /// # let session = windlass::SessionId([0; 12]);
+    /// if let Some(account) = live.account(session) {
+    ///     println!("{} bytes, {} of them of the view", account.total(), account.shadow);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn account(&self, session: SessionId) -> Option<Account> {
+        Some(self.hub.find(session)?.account())
     }
 
     /// What each pool of long callbacks is busy with, by its name; stuck jobs among it.
@@ -192,15 +231,23 @@ impl<S: State> Live<S> {
         self.hub.program.actions.iter().filter_map(|action| action.pace.told(action.name)).collect()
     }
 
-    /// Ends gracefully: no new sessions or jobs, jobs asked to end and awaited, clients told when to come back.
+    /// Ends gracefully: no new sessions or jobs, jobs asked to end and awaited, sessions saved, clients told when to come
+    /// back.
     ///
-    /// Takes at most `deadline` and a second. Apps that were nested beneath this one end with it.
-    pub async fn drain(&self, deadline: Duration) {
+    /// Takes at most `deadline` and two seconds, the most of it where jobs do not end. Apps that were nested beneath this
+    /// one end with it.
+    ///
+    /// # Errors
+    ///
+    /// When sessions could not be saved, with [`App::data_dir`](crate::App::data_dir): what they lack, pages send again.
+    pub async fn drain(&self, deadline: Duration) -> Result {
         let nested = futures_util::future::join_all(self.nested.iter().map(|app| (app.drain)(deadline)));
-        tokio::join!(self.drain_alone(deadline), nested);
+        let (own, nested) = tokio::join!(self.drain_alone(deadline), nested);
+        nested.into_iter().fold(own, Result::and)
     }
 
-    async fn drain_alone(&self, deadline: Duration) {
+    async fn drain_alone(&self, deadline: Duration) -> Result {
+        let began = Instant::now();
         self.hub.draining.cancel();
         self.hub.all().iter().for_each(|cell| cell.drain(Duration::from_secs(1)));
         let hub = Arc::clone(&self.hub);
@@ -217,11 +264,83 @@ impl<S: State> Live<S> {
         // The last turns: what the jobs reported reaches the pages before the close does. Listed once more, for pages
         // that were on their way in; who comes even later finds `closing`.
         for cell in self.hub.all() {
+            cell.freeze(Duration::from_secs(1));
+            cell.run_if_free(None);
+        }
+        // What jobs have left of their time is the disk's.
+        let within = (deadline + SAVED_WITHIN).saturating_sub(began.elapsed()).max(SAVED_WITHIN);
+        let hub = Arc::clone(&self.hub);
+        let saved = tokio::task::spawn_blocking(move || hub.keeper.flush(within)).await;
+        // What was saved is told with the last frame.
+        for cell in self.hub.all() {
             cell.run_if_free(None);
             cell.close(hub::draining);
         }
         self.hub.tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(1), self.hub.tasks.wait()).await;
+        let hub = Arc::clone(&self.hub);
+        let closed = tokio::task::spawn_blocking(move || hub.keeper.close(SAVED_WITHIN)).await;
+        for ended in [saved, closed] {
+            ended.map_err(|_| Error::internal("the store panicked"))?.map_err(|unsaved| {
+                tracing::error!(%unsaved, "not everything was saved");
+                Error::internal(unsaved.to_string())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// How many sessions there are, and what they take up. Given by [`Live::totals`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Sessions in memory.
+    pub sessions: usize,
+    /// Sessions that this process has parked and that have not come back.
+    pub parked: usize,
+    /// The bytes of their records.
+    pub parked_bytes: usize,
+    /// Sessions that were parked and had to go, since there was no room for more.
+    pub evicted: u64,
+    /// All records that there are, with those of sessions in memory and of earlier processes, and what they take up.
+    pub usage: Usage,
+    /// What the thread that writes has done, its failures among it; none without [`App::data_dir`](crate::App::data_dir).
+    pub store: Option<WriterStats>,
+}
+
+/// Saving gets a second at least, also when jobs have used their time up.
+const SAVED_WITHIN: Duration = Duration::from_secs(1);
+
+/// A change of a session that was handed over. Given by [`Handle::update`]; it is made whether or not this is kept.
+#[derive(Debug)]
+pub struct Updating {
+    outcome: tokio::sync::oneshot::Receiver<Result>,
+}
+
+impl Updating {
+    /// Waits until the change is on disk, for a webhook that is answered only then. Without
+    /// [`App::data_dir`](crate::App::data_dir), until it is made. While the store fails this waits.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize, Deserialize)] struct Account { paid: u64 }
+    /// async fn webhook(account: Handle<Account>, amount: u64) -> Result {
+    ///     account.update(move |state, _cx| state.paid += amount)?.saved().await // from here on no crash undoes it
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The change's own; `gone` when its session went before it was saved.
+    pub async fn saved(self) -> Result {
+        self.outcome.await.unwrap_or_else(|_| Err(Error::refuse("gone", "the session went before this was saved")))
+    }
+}
+
+/// So that a handler may end with the update that it has asked for.
+impl Outcome for Updating {
+    fn into_reply(self) -> Result<Option<String>> {
+        Ok(None)
     }
 }
 
@@ -250,13 +369,26 @@ impl<S: State> Handle<S> {
 
     /// Changes the session in its next turn, on whatever thread that runs; returns at once.
     ///
-    /// The change is rolled back when it fails or panics, like an action.
+    /// The change is rolled back when it fails or panics, like an action. A session that is parked comes back into memory
+    /// first, and this blocks while it is read.
     ///
     /// # Errors
     ///
-    /// `gone` when there is no such session, `busy` when 1,024 changes wait for it.
-    pub fn update<O: Outcome>(&self, change: impl FnOnce(&mut S, &mut Cx<S>) -> O + Send + 'static) -> Result {
-        self.hub.update(self.session, Box::new(|state, cx| change(state, cx).into_reply().map(drop)))
+    /// `gone` when there is no such session, `busy` when 1,024 changes wait for it or there is no room to load it.
+    pub fn update<O: Outcome>(
+        &self,
+        change: impl FnOnce(&mut S, &mut Cx<S>) -> O + Send + 'static,
+    ) -> Result<Updating> {
+        let (waits, outcome) = tokio::sync::oneshot::channel();
+        let made = Arc::new(Mutex::new(None));
+        let saving = (waits, Arc::clone(&made));
+        let update: Update<S> = Box::new(move |state, cx| {
+            let outcome = change(state, cx).into_reply().map(drop);
+            *lock(&made) = Some(outcome.clone());
+            outcome
+        });
+        self.hub.update_saved(self.session, update, saving)?;
+        Ok(Updating { outcome })
     }
 
     /// What the session's clients see, as JSON. Waits for the turn that is under way.

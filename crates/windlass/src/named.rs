@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use windlass_engine::{JobReport, Named, Revived, Unended};
+use windlass_jobs::SubmitError;
 use windlass_protocol::JobId;
 
 use crate::callback::{LongCallback, Work};
 use crate::job_options::JobOptions;
-use crate::program::State;
-use crate::{Cx, Job, Result, Status};
+use crate::job_work::{Functions, JobWork, PartialFunction, Prepared, Reporter, Startable, StatusFunction, Submitted};
+use crate::program::{Program, State, Update};
+use crate::services::Services;
+use crate::{Cx, Error, Job, Result, Status};
 
 /// A long callback with a name, whose arguments are its fields. Register it with [`App::callback`](crate::App::callback).
 ///
@@ -83,7 +87,10 @@ pub trait Callback<S: State>: Serialize + DeserializeOwned + Send + Sync + 'stat
         Ok(())
     }
 
-    /// How it is run when the start says nothing else.
+    /// How it is run when the start says nothing else, and after a restart of the server in any case.
+    ///
+    /// With [`App::data_dir`](crate::App::data_dir) a job of it that was still queued when the server ended is queued again, and
+    /// one that had begun is lost, unless [`JobOptions::rerun_on_restart`] says that it runs again.
     fn options(&self) -> JobOptions {
         JobOptions::new()
     }
@@ -107,12 +114,100 @@ impl<S: State> Cx<S> {
     /// As [`start`](Self::start).
     pub fn start_with<C: Callback<S>>(&mut self, callback: C, options: JobOptions) -> Result<JobId> {
         self.services.knows(C::NAME, TypeId::of::<C>(), type_name::<C>())?;
+        let arguments = match self.services.keeps_jobs {
+            true => Some(serde_json::to_string(&callback)?),
+            false => None,
+        };
         let callback = Arc::new(callback);
-        let (status, partial, run) = (Arc::clone(&callback), Arc::clone(&callback), callback);
-        LongCallback::new(self, C::NAME.to_owned(), Work::Blocking(Box::new(move |job| run.run(job))))
-            .options(options)
-            .on_status(move |state, cx, told| status.on_status(state, cx, told))
-            .on_partial(move |state, cx, value| partial.on_partial(state, cx, value))
-            .start()
+        let run = Arc::clone(&callback);
+        let mut started =
+            LongCallback::new(self, C::NAME.to_owned(), Work::Blocking(Box::new(move |job| run.run(job))))
+                .options(options)
+                .functions(functions_of(&callback));
+        started.arguments = arguments;
+        started.start()
+    }
+}
+
+/// A named callback's status function, and its other.
+fn functions_of<S: State, C: Callback<S>>(callback: &Arc<C>) -> (StatusFunction<S, C::Output>, PartialFunction<S>) {
+    let (status, partial) = (Arc::clone(callback), Arc::clone(callback));
+    (
+        Arc::new(move |state, cx, told| status.on_status(state, cx, told)),
+        Arc::new(move |state, cx, value| partial.on_partial(state, cx, serde_json::from_str(value)?)),
+    )
+}
+
+/// Makes a job of an earlier process run again, or says that it is lost.
+pub(crate) type Reviver<S> = fn(&Arc<Services>, &Unended<'_>, &Named) -> Revived<Program<S>>;
+
+/// The [`Reviver`] of a named callback.
+pub(crate) fn revive<S: State, C: Callback<S>>(
+    services: &Arc<Services>,
+    job: &Unended<'_>,
+    named: &Named,
+) -> Revived<Program<S>> {
+    let callback: Arc<C> = match serde_json::from_str(&named.arguments) {
+        Ok(callback) => Arc::new(callback),
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            tracing::error!(job = %job.id, name = C::NAME, line, column, "a job is lost: its arguments are of another type");
+            return Revived::Lost(None);
+        }
+    };
+    let (on_status, on_partial) = functions_of(&callback);
+    if !job.may_run {
+        let lost: Update<S> = Box::new(move |state, cx| on_status(state, cx, Status::Lost));
+        return Revived::Lost(Some(lost));
+    }
+    let options = callback.options();
+    let functions =
+        Functions { on_status: Some(on_status), on_partial: Some(on_partial), development: services.development };
+    let again = Again {
+        services: Arc::clone(services),
+        options,
+        name: C::NAME,
+        key: named.key.as_ref().into(),
+        work: Work::Blocking(Box::new(move |job| callback.run(job))),
+        functions,
+    };
+    Revived::Again(JobWork { after: Vec::new(), prepared: Box::new(again) })
+}
+
+/// A job that was written down, and takes its place in the pool's queue when it is submitted.
+struct Again<S: State, T> {
+    services: Arc<Services>,
+    options: JobOptions,
+    name: &'static str,
+    key: Arc<str>,
+    work: Work<T>,
+    functions: Functions<S, T>,
+}
+
+impl<S: State, T: Send + 'static> Startable<S> for Again<S, T> {
+    fn submit(self: Box<Self>, reporter: Arc<dyn Reporter<S>>) -> Submitted<S> {
+        let owner = reporter.owner();
+        let ready = self.services.pools.get(&self.options.pool).and_then(|pool| {
+            let mut spec = self.options.spec(self.name, owner)?;
+            spec.key = self.key.clone();
+            Ok((pool, spec))
+        });
+        let (pool, spec) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return Submitted::Ended(self.functions.failed(error)),
+        };
+        match pool.reserve(owner, self.work.form()) {
+            Ok(slot) => {
+                let Self { work, functions, .. } = *self;
+                Box::new(Prepared { slot, spec, work, functions }).submit(reporter)
+            }
+            // It was queued before, and stays so.
+            Err(SubmitError::QueueFull(_) | SubmitError::OwnerQueueFull(_)) => Submitted::NotNow(self),
+            Err(error) => Submitted::Ended(self.functions.failed(Error::internal(error.to_string()))),
+        }
+    }
+
+    fn cancelled(self: Box<Self>) -> JobReport<Program<S>> {
+        self.functions.cancelled()
     }
 }

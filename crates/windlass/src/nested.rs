@@ -13,7 +13,7 @@ use crate::live::Live;
 use crate::program::State;
 use crate::{App, Result, View};
 
-type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Ending = Pin<Box<dyn Future<Output = Result> + Send>>;
 
 /// An app beneath a path of another, whatever its state.
 pub(crate) struct Nested {

@@ -1,5 +1,6 @@
 //! The sessions that have left memory: how many, how large, whose, and which of them goes first when there is no room.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -9,8 +10,7 @@ use windlass_protocol::SessionId;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Holder {
     User(Arc<str>),
-    Browser([u8; 32]),
-    Address(std::net::IpAddr),
+    Network(std::net::IpAddr),
     /// Nobody is known who would hold more than this one.
     Alone(SessionId),
 }
@@ -20,8 +20,8 @@ pub(crate) enum Holder {
 pub(crate) struct Parked {
     sessions: HashMap<SessionId, Entry>,
     holders: HashMap<Holder, BTreeSet<(u64, SessionId)>>,
-    /// By how many they hold.
-    largest: BTreeSet<(usize, Holder)>,
+    /// By how many they hold, and of those with as many by whose oldest is the oldest.
+    largest: BTreeSet<(usize, Reverse<u64>, Holder)>,
     bytes: usize,
     count: u64,
 }
@@ -62,21 +62,25 @@ impl Parked {
 
     fn change(&mut self, holder: &Holder, change: impl FnOnce(&mut BTreeSet<(u64, SessionId)>) -> bool) {
         let held = self.holders.entry(holder.clone()).or_default();
-        let before = held.len();
+        let rank = |held: &BTreeSet<(u64, SessionId)>| {
+            let oldest = held.first().map_or(0, |(at, _)| *at);
+            (held.len(), Reverse(oldest), holder.clone())
+        };
+        let before = rank(held);
         change(held);
-        let after = held.len();
-        if after == 0 {
+        let after = rank(held);
+        if held.is_empty() {
             self.holders.remove(holder);
         }
-        self.largest.remove(&(before, holder.clone()));
-        if after > 0 {
-            self.largest.insert((after, holder.clone()));
+        self.largest.remove(&before);
+        if after.0 > 0 {
+            self.largest.insert(after);
         }
     }
 
     /// The one that goes first: the oldest of whoever holds most.
     pub(crate) fn victim(&self) -> Option<Resting> {
-        let (_, holder) = self.largest.last()?;
+        let (_, _, holder) = self.largest.last()?;
         let (_, id) = self.holders.get(holder)?.first()?;
         Some(Resting { id: *id, epoch: self.sessions.get(id)?.epoch })
     }
@@ -101,7 +105,7 @@ mod tests {
     /// BOUNDED
     #[test]
     fn the_oldest_of_whoever_holds_most_goes_first() {
-        let (flood, ada) = (Holder::Address([10, 0, 0, 1].into()), Holder::User("ada".into()));
+        let (flood, ada) = (Holder::Network([10, 0, 0, 1].into()), Holder::User("ada".into()));
         let mut parked = Parked::default();
         parked.add(id(1), 1, ada.clone(), 100);
         parked.add(id(2), 2, Holder::Alone(id(2)), 10);
@@ -114,6 +118,8 @@ mod tests {
         parked.add(id(4), 9, flood, 1);
         assert_eq!(parked.victim(), Some(Resting { id: id(5), epoch: 5 }));
         assert_eq!((parked.len(), parked.bytes()), (4, 112));
+        parked.remove(id(4));
+        assert_eq!(parked.victim(), Some(Resting { id: id(1), epoch: 1 }), "of those who hold as many");
         for n in 1..=5 {
             parked.remove(id(n));
         }

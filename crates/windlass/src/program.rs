@@ -1,5 +1,6 @@
 //! The app as the engine runs it: the dispatch table, and the app's own code behind it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -9,13 +10,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use windlass_engine::{Fault, Hook, Mode, Turn};
+use windlass_engine::{Fault, Hook, Mode, Revived, Turn, Unended};
 use windlass_protocol::{SessionId, Set};
 use windlass_sync::Shadow;
 
+use crate::codec::Codec;
 use crate::fields::{Field, Written};
 use crate::hooks::{Failure, Hooks};
 use crate::job_work::JobWork;
+use crate::named::Reviver;
 use crate::pace::Pace;
 use crate::services::Services;
 use crate::{Cx, Error, Handle, Result};
@@ -96,12 +99,14 @@ pub(crate) struct Action<S: State> {
     pub(crate) run: Run<S>,
     pub(crate) only_if_seen: bool,
     pub(crate) secret: bool,
+    /// It is answered when its effect is on disk.
+    pub(crate) saved: bool,
     pub(crate) pace: Pace,
 }
 
 impl<S: State> Action<S> {
     pub(crate) fn new(name: &'static str, mode: Mode, run: Run<S>) -> Self {
-        Self { name, mode, run, only_if_seen: false, secret: false, pace: Pace::default() }
+        Self { name, mode, run, only_if_seen: false, secret: false, saved: false, pace: Pace::default() }
     }
 }
 
@@ -143,6 +148,10 @@ pub(crate) struct Program<S: State> {
     /// What a page has to know of some actions.
     pub(crate) declared: Option<Box<RawValue>>,
     pub(crate) walks: Walks<S>,
+    /// How a state is written down; none when the app's cannot be.
+    pub(crate) codec: Option<Codec<S>>,
+    /// What named callbacks are started from again, by name.
+    pub(crate) revivers: HashMap<&'static str, Reviver<S>>,
     pub(crate) services: Arc<Services>,
     pub(crate) development: bool,
     /// An action that takes longer has blocked.
@@ -172,6 +181,29 @@ impl<S: State> windlass_engine::App for Program<S> {
         self.actions[action].only_if_seen
     }
 
+    fn waits_for_save(&self, action: usize) -> bool {
+        self.actions[action].saved
+    }
+
+    fn state_kind(&self) -> Cow<'_, str> {
+        self.codec.as_ref().map_or(Cow::Borrowed(""), Codec::kind)
+    }
+
+    fn save_state(&self, state: &S, out: &mut Vec<u8>) -> Result<(), String> {
+        self.codec.as_ref().ok_or("the app's state cannot be written")?.write(state, out)
+    }
+
+    fn load_state(&self, kind: &str, state: &RawValue) -> Result<S, String> {
+        self.codec.as_ref().ok_or("the app's state cannot be read")?.read(kind, state.get())
+    }
+
+    fn revive(&self, job: &Unended<'_>) -> Revived<Self> {
+        match (self.revivers.get(job.name), job.named) {
+            (Some(reviver), Some(named)) => reviver(&self.services, job, named),
+            _ => Revived::Lost(None),
+        }
+    }
+
     fn set(&self, set: &Set<'_>, state: &mut S, turn: &mut Turn<Self>) -> Result<(), Fault> {
         let Some(field) = self.fields.iter().find(|field| field.is(set)) else {
             let text = format!("no page may write to \"{set}\"; declare it with `App::field` or `App::row_field`");
@@ -192,7 +224,8 @@ impl<S: State> windlass_engine::App for Program<S> {
             Hook::Connected => self.hooks.connect.is_some(),
             Hook::Disconnected => self.hooks.disconnect.is_some(),
             Hook::Expired => self.hooks.expire.is_some(),
-            Hook::Parked | Hook::Restored => false,
+            Hook::Parked => self.hooks.park.is_some(),
+            Hook::Restored => self.hooks.restore.is_some(),
             Hook::Failed { .. } => self.hooks.error.is_some(),
         }
     }
@@ -203,7 +236,8 @@ impl<S: State> windlass_engine::App for Program<S> {
             Hook::Connected => ("on_connect", &hooks.connect),
             Hook::Disconnected => ("on_disconnect", &hooks.disconnect),
             Hook::Expired => ("on_expire", &hooks.expire),
-            Hook::Parked | Hook::Restored => return Ok(()),
+            Hook::Parked => ("on_park", &hooks.park),
+            Hook::Restored => ("on_restore", &hooks.restore),
             Hook::Failed { what, fault } => {
                 let Some(error) = &hooks.error else { return Ok(()) };
                 let text = fault.detail.as_deref().unwrap_or(&fault.text);
@@ -294,6 +328,11 @@ impl<S: State> windlass_engine::App for Program<S> {
 }
 
 impl<S: State> Program<S> {
+    /// Whether a session can leave memory and come back.
+    pub(crate) fn keeps_states(&self) -> bool {
+        self.codec.is_some()
+    }
+
     /// Once for the app: whoever computes one NaN mostly computes many.
     fn warn_of_number(&self, shadow: &mut Shadow) {
         let Some(path) = shadow.take_not_finite() else { return };

@@ -1,6 +1,6 @@
 //! The server's sockets: the accept loop, the signals, the graceful end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -106,11 +106,12 @@ impl<S: State> Server<S> {
         }
     }
 
-    /// Serves until the future ends, then ends gracefully: jobs get the drain time, clients hear when to return.
+    /// Serves until the future ends, then ends gracefully: jobs get the drain time, sessions are saved, clients hear when to
+    /// return.
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// When sessions could not be saved: `main` that gives the error on ends the process with another code than 0.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result {
         let Self { listener, live, router, drain, handshakes_max, .. } = self;
         let handshakes = Arc::new(Semaphore::new(handshakes_max));
@@ -119,15 +120,15 @@ impl<S: State> Server<S> {
         loop {
             let accept = async {
                 let place = Arc::clone(&handshakes).acquire_owned().await.expect("it is never closed");
-                Ok::<_, std::io::Error>((listener.accept().await?.0, place))
+                Ok::<_, std::io::Error>((listener.accept().await?, place))
             };
             let accepted = tokio::select! {
                 accepted = accept => accepted,
                 () = &mut stop => break,
             };
             match accepted {
-                Ok((stream, place)) => {
-                    tasks.spawn(connection(stream, router.clone(), closing.clone(), place));
+                Ok(((stream, peer), place)) => {
+                    tasks.spawn(connection((stream, peer), router.clone(), closing.clone(), place));
                 }
                 // Mostly too many open files: those that are open go on, and some will end.
                 Err(error) => {
@@ -140,25 +141,50 @@ impl<S: State> Server<S> {
             }
         }
         drop(listener);
-        live.drain(drain).await;
+        let drained = live.drain(drain).await;
         closing.cancel();
         tasks.close();
         let _ = tokio::time::timeout(HTTP_END_MAX, tasks.wait()).await;
-        Ok(())
+        drained
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(IpAddr);
+
+impl Peer {
+    /// Whom the room is counted to that its sessions take: nobody, where a proxy of this machine may stand for many; and
+    /// what is one customer's in IPv6, which is a network of 64 bits.
+    pub(crate) fn network(self) -> Option<IpAddr> {
+        match self.0 {
+            address if address.is_loopback() => None,
+            IpAddr::V6(address) => {
+                let network = u128::from(address) & !u128::from(u64::MAX);
+                Some(address.to_ipv4_mapped().map_or_else(|| IpAddr::V6(network.into()), IpAddr::V4))
+            }
+            address => Some(address),
+        }
     }
 }
 
 /// One HTTP connection, which may become a WebSocket.
 ///
 /// It gives its place among the handshakes back when its first request has come.
-async fn connection(stream: TcpStream, router: Router, closing: CancellationToken, place: OwnedSemaphorePermit) {
+async fn connection(
+    (stream, peer): (TcpStream, SocketAddr),
+    router: Router,
+    closing: CancellationToken,
+    place: OwnedSemaphorePermit,
+) {
     // Frames are small and must not wait for each other.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_MAX).max_buf_size(HTTP_BUFFER);
     let (router, place) = (TowerToHyperService::new(router), Mutex::new(Some(place)));
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         drop(lock(&place).take());
+        request.extensions_mut().insert(Peer(peer.ip()));
         router.call(request)
     });
     let served = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
@@ -237,6 +263,16 @@ const HTTP_END_MAX: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_counted_to_networks_and_not_to_this_machine() {
+        let network = |address: &str| Peer(address.parse().unwrap()).network().map(|network| network.to_string());
+        assert_eq!(network("127.0.0.1"), None);
+        assert_eq!(network("::1"), None);
+        assert_eq!(network("192.0.2.7").as_deref(), Some("192.0.2.7"));
+        assert_eq!(network("::ffff:192.0.2.7").as_deref(), Some("192.0.2.7"));
+        assert_eq!(network("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1:2::"));
+    }
 
     #[test]
     fn loopback_answers_to_its_own_names() {

@@ -11,6 +11,8 @@ pub(crate) struct Services {
     pub(crate) pools: Pools,
     /// The named callbacks, by name.
     pub(crate) callbacks: HashMap<&'static str, TypeId>,
+    /// Jobs are written down, so that they can be started again.
+    pub(crate) keeps_jobs: bool,
     /// Pages see the text of internal errors.
     pub(crate) development: bool,
 }

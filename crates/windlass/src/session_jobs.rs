@@ -7,7 +7,7 @@ use windlass_engine::JobReport;
 use windlass_jobs::JobHandle;
 use windlass_protocol::JobId;
 
-use crate::job_work::{JobWork, Reporter, Startable};
+use crate::job_work::{JobWork, Reporter, Startable, Submitted};
 use crate::program::{Program, State};
 
 /// The jobs of one session. Bounded by the places that they hold in their pools.
@@ -15,6 +15,14 @@ pub(crate) struct SessionJobs<S: State> {
     handles: HashMap<JobId, JobHandle>,
     /// Those that start when others have ended.
     behind: Vec<Behind<S>>,
+    /// Those of an earlier process that the pool had no room for yet.
+    crowded: Vec<Crowded<S>>,
+}
+
+struct Crowded<S: State> {
+    job: JobId,
+    prepared: Box<dyn Startable<S>>,
+    reporter: Arc<dyn Reporter<S>>,
 }
 
 struct Behind<S: State> {
@@ -27,7 +35,7 @@ struct Behind<S: State> {
 
 impl<S: State> Default for SessionJobs<S> {
     fn default() -> Self {
-        Self { handles: HashMap::new(), behind: Vec::new() }
+        Self { handles: HashMap::new(), behind: Vec::new(), crowded: Vec::new() }
     }
 }
 
@@ -35,7 +43,8 @@ impl<S: State> SessionJobs<S> {
     /// Submits a job, or keeps it until those before it have ended.
     pub(crate) fn start(&mut self, job: JobId, work: JobWork<S>, reporter: Arc<dyn Reporter<S>>) {
         let JobWork { mut after, prepared } = work;
-        after.retain(|after| self.handles.contains_key(after) || self.is_behind(*after));
+        let is_crowded = |job: &JobId| self.crowded.iter().any(|crowded| crowded.job == *job);
+        after.retain(|after| self.handles.contains_key(after) || self.is_behind(*after) || is_crowded(after));
         if let Some(at) = after.iter().rposition(|&after| self.is_behind(after)) {
             // It waits for those before it, which are the oldest: a long queue is to hold one id each.
             after.drain(..at);
@@ -53,11 +62,26 @@ impl<S: State> SessionJobs<S> {
 
     fn submit(&mut self, job: JobId, prepared: Box<dyn Startable<S>>, reporter: &Arc<dyn Reporter<S>>) {
         match prepared.submit(Arc::clone(reporter)) {
-            Ok(handle) => {
+            Submitted::Running(handle) => {
                 self.handles.insert(job, handle);
             }
             // The end goes the way of all reports, so that what waits for this job hears of it.
-            Err(end) => reporter.report(end),
+            Submitted::Ended(end) => reporter.report(end),
+            Submitted::NotNow(prepared) => {
+                self.crowded.push(Crowded { job, prepared, reporter: Arc::clone(reporter) });
+            }
+        }
+    }
+
+    /// Whether some wait for room in their pool.
+    pub(crate) fn is_crowded(&self) -> bool {
+        !self.crowded.is_empty()
+    }
+
+    /// Submits those again that there was no room for.
+    pub(crate) fn submit_again(&mut self) {
+        for Crowded { job, prepared, reporter } in std::mem::take(&mut self.crowded) {
+            self.submit(job, prepared, &reporter);
         }
     }
 
@@ -65,6 +89,9 @@ impl<S: State> SessionJobs<S> {
     pub(crate) fn cancel(&mut self, job: JobId) {
         if let Some(handle) = self.handles.get(&job) {
             handle.cancel();
+        } else if let Some(at) = self.crowded.iter().position(|crowded| crowded.job == job) {
+            let Crowded { prepared, reporter, .. } = self.crowded.remove(at);
+            reporter.report(prepared.cancelled());
         } else if let Some(at) = self.behind.iter().position(|behind| behind.job == job) {
             let Behind { prepared, reporter, after, .. } = self.behind.remove(at);
             // Who waits for it waits for those before it from now on: what is queued never runs beside one of its kind.
@@ -80,6 +107,7 @@ impl<S: State> SessionJobs<S> {
     /// Asks all of them to end.
     pub(crate) fn cancel_all(&mut self) {
         self.behind.clear();
+        self.crowded.clear();
         self.handles.values().for_each(|handle| {
             handle.cancel();
         });

@@ -18,6 +18,7 @@ use crate::guest::{self, Guest, Per};
 use crate::hub::Hub;
 use crate::nested::Mount;
 use crate::program::State;
+use crate::server::Peer;
 use crate::{Error, connection};
 
 /// Answers the request for a socket, and serves it when the connection is upgraded.
@@ -88,14 +89,15 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
 
 /// Who connects; none for those who are turned away.
 async fn guest<S: State>(hub: &Hub<S>, parts: &Parts, browser: Option<[u8; 32]>) -> Option<Guest> {
-    let Some(authenticate) = &hub.doors.authenticate else { return Some(Guest { identity: None, browser }) };
+    let network = parts.extensions.get::<Peer>().and_then(|peer| peer.network());
+    let Some(authenticate) = &hub.doors.authenticate else { return Some(Guest { identity: None, browser, network }) };
     let asked = windlass_engine::guard(|| authenticate(parts)).map_err(Error::internal);
     let answer = match asked {
         Ok(asking) => guest::ask(asking).await,
         Err(error) => Err(error),
     };
     match answer {
-        Ok(identity) => Some(Guest { identity, browser }),
+        Ok(identity) => Some(Guest { identity, browser, network }),
         Err(error) if error.is_internal() => {
             tracing::warn!(%error, "a page was turned away: nobody could say who it is");
             None

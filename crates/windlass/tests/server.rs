@@ -441,7 +441,7 @@ async fn a_page_on_its_way_in_hears_that_the_server_goes_down() {
     assert_eq!(silent.closed().await.0, 4503, "by now all that were there have heard");
     gate.store(1, Ordering::Release);
     assert_eq!(page.closed().await.0, 4503);
-    drained.await.unwrap();
+    drained.await.unwrap().unwrap();
     server.stop().await;
 }
 

@@ -117,7 +117,7 @@ async fn a_server_that_goes_down_waits_for_async_actions_and_then_drops_them() {
     client.act("wait", json!("well")).await;
     client.frame().await;
     let live = server.live.clone();
-    live.drain(Duration::from_millis(50)).await;
+    live.drain(Duration::from_millis(50)).await.unwrap();
     assert_eq!(client.closed().await.1["code"], "draining");
     server.stop().await;
     drop(tell);

@@ -58,7 +58,9 @@ async fn serve(
     axum::serve(listener, shop)
         .with_graceful_shutdown(async move {
             stop.await;
-            live.drain(Duration::from_secs(6)).await;
+            if let Err(error) = live.drain(Duration::from_secs(6)).await {
+                eprintln!("{error}");
+            }
         })
         .await?;
     Ok(())

@@ -135,7 +135,7 @@ impl<S: State> Test<S> {
             stage,
             runtime: Some(runtime),
             pages: vec![Page::new(1)],
-            guest: Guest { identity: None, browser: Some([1; 32]) },
+            guest: Guest { identity: None, browser: Some([1; 32]), network: None },
             current: 0,
             journal: Journal::default(),
         };
@@ -311,34 +311,111 @@ impl<S: State> Test<S> {
         self.reconnect();
     }
 
-    /// Ends the server as a crash does, and starts it again; all pages come back.
+    /// Ends the server as a deploy does, and starts it again; all pages come back.
     ///
-    /// With the store in memory nothing of a session outlives that: jobs are gone without an end, each page begins a
-    /// fresh session, and actions that were not answered are refused as `outcome_unknown` or `session_gone`. What a
-    /// page keeps in its tab stays.
+    /// With [`App::data_dir`](crate::App::data_dir) every session is saved and comes back whole, jobs run again or are lost as
+    /// [`Callback::options`](crate::Callback::options) says. Without it nothing of a session outlives that: jobs are gone without
+    /// an end, each page begins a fresh session, and actions that were not answered are refused as `outcome_unknown` or
+    /// `session_gone`. What a page keeps in its tab stays. For the end without a warning see [`Test::crash`].
     ///
     /// ```
     /// # use windlass::prelude::*;
-    /// # #[derive(Clone, Default, Serialize)]
+    /// # #[derive(Clone, Default, Serialize, Deserialize)]
     /// # struct Demo { count: i64 }
-    /// # let app = App::new(Demo::default).action("add", |state, _cx, by: i64| state.count += by);
-    /// let mut t = app.test();
+    /// # let app = || App::new(Demo::default).action("add", |state, _cx, by: i64| state.count += by);
+    /// let mut t = app().data_dir("data").test();
+    /// t.send("add", 1);
+    /// t.restart();
+    /// assert_eq!(t.document()["count"], 1);
+    ///
+    /// let mut t = app().test();
     /// t.send("add", 1);
     /// t.restart();
     /// assert_eq!(t.document()["count"], 0);
     /// assert!(t.send("add", 1).is_applied());
     /// ```
     pub fn restart(&mut self) {
+        self.note("  the server is stopped and started again");
+        if self.hub.keeper.is_durable() {
+            self.hub.all().iter().for_each(|cell| cell.freeze(Duration::from_secs(1)));
+            self.settle();
+        }
+        self.start_again();
+    }
+
+    /// Ends the server as a crash does, and starts it again; all pages come back.
+    ///
+    /// With [`App::data_dir`](crate::App::data_dir) sessions come back as they were saved last, which is at most
+    /// [`unsaved_max`](crate::App::unsaved_max) ago, and their pages send again what is not there: each action takes effect
+    /// once. Otherwise as [`Test::restart`].
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize, Deserialize)]
+    /// # struct Demo { count: i64 }
+    /// # let app = App::new(Demo::default).action("add", |state, _cx, by: i64| state.count += by);
+    /// let mut t = app.data_dir("data").test();
+    /// t.send("add", 1);
+    /// t.send("add", 2); // shown, and not on disk yet
+    /// t.crash();
+    /// assert_eq!(t.document()["count"], 3);
+    /// ```
+    pub fn crash(&mut self) {
         self.note("  the server is killed and started again");
+        self.start_again();
+    }
+
+    fn start_again(&mut self) {
         let connected: Vec<_> = (0..self.pages.len()).filter(|page| self.pages[*page].is_connected()).collect();
         self.pages.iter_mut().for_each(Page::lose_server);
-        self.hub.all().iter().for_each(|cell| cell.fail());
+        for cell in self.hub.all() {
+            if self.hub.keeper.is_durable() { cell.abandon() } else { cell.fail() }
+        }
+        if !self.hub.keeper.is_durable() {
+            self.hub.keeper.forget_parked();
+        }
         self.settle();
         for page in connected {
             let at = self.stage.elapsed();
             self.pages[page].connect(&self.hub, &self.guest, at, &mut self.journal);
         }
         self.settle();
+    }
+
+    /// Parks the page's session now, as it would be some time after its last page has gone: cut the page off first.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be parked: a page is connected or a job has not ended, nothing was ever done in it, or the app has said
+    /// neither [`park_after`](crate::App::park_after) nor [`data_dir`](crate::App::data_dir).
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize, Deserialize)]
+    /// # struct Demo { count: i64 }
+    /// # let app = App::new(Demo::default).action("add", |state, _cx, by: i64| state.count += by);
+    /// let mut t = app.park_after(Duration::from_secs(60)).test();
+    /// t.send("add", 1);
+    /// t.cut();
+    /// t.park();
+    /// t.reconnect();
+    /// assert_eq!(t.document()["count"], 1);
+    /// ```
+    pub fn park(&mut self) {
+        self.note("  its session is parked");
+        self.cell().park();
+        self.settle();
+        assert!(
+            self.is_parked(),
+            "the session cannot be parked: somebody is there, something runs, or nothing was done"
+        );
+    }
+
+    /// Whether the page's session has left memory.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        let cell = self.pages[self.current].cell.as_ref();
+        cell.is_some_and(|cell| self.hub.find(cell.id).is_none())
     }
 
     /// Opens the app in another tab and connects it; the current page stays the one that was.
@@ -376,7 +453,10 @@ impl<S: State> Test<S> {
 
     fn cell(&self) -> Arc<Cell<S>> {
         let page = &self.pages[self.current];
-        page.cell.clone().unwrap_or_else(|| panic!("{} never got a session: {:?}", page.name, page.closed))
+        let known = page.cell.clone();
+        let known = known.unwrap_or_else(|| panic!("{} never got a session: {:?}", page.name, page.closed));
+        // Parked meanwhile, perhaps, and back in another place.
+        self.hub.reach(known.id).unwrap_or(known)
     }
 
     fn note(&mut self, what: impl std::fmt::Display) {
@@ -500,7 +580,7 @@ impl<S: State> Drop for Test<S> {
             eprintln!("\n{}", self.journal);
         }
         self.stage.close();
-        self.hub.all().iter().for_each(|cell| cell.fail());
+        self.hub.all().iter().for_each(|cell| cell.abandon());
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -112,6 +112,12 @@ pub(super) struct Page<S: State> {
     seq: u64,
     /// Actions without an outcome, by seq, and whether they were sent.
     outbox: BTreeMap<u64, (String, bool)>,
+    /// Actions that were answered and are not on the server's disk, by seq.
+    unsaved: BTreeMap<u64, String>,
+    /// The highest seq on disk; none when the server keeps no durable store.
+    saved: Option<u64>,
+    /// A crash has undone what these were answered with: they are sent again, and nobody waits.
+    again: BTreeSet<u64>,
     /// Actions that were consumed and are answered later, [PENDING-2].
     pending: BTreeSet<u64>,
     answers: HashMap<u64, Answer>,
@@ -139,6 +145,9 @@ impl<S: State> Page<S> {
             event: (0, 0),
             seq: 0,
             outbox: BTreeMap::new(),
+            unsaved: BTreeMap::new(),
+            saved: None,
+            again: BTreeSet::new(),
             pending: BTreeSet::new(),
             answers: HashMap::new(),
             document: Value::Null,
@@ -168,6 +177,7 @@ impl<S: State> Page<S> {
             "token": self.token, "client": self.client, "instance": format!("{:x}", self.instance),
             "epoch": self.epoch, "n": self.n, "event": [self.event.0, self.event.1],
             "seq": self.outbox.keys().next().copied().unwrap_or(self.seq + 1), "page": "/", "can": [],
+            "sent": [self.epoch, self.last_sent()],
         }]);
         journal.note(at, &self.name, "> connects");
         let text = hello.to_string();
@@ -179,6 +189,12 @@ impl<S: State> Page<S> {
             Ok(cell) => (self.cell, self.outlet) = (Some(cell), Some(outlet)),
             Err(close) => self.close(close, at, journal),
         }
+    }
+
+    /// The highest seq that may have been applied and is not known to be on disk.
+    fn last_sent(&self) -> u64 {
+        let sent = self.outbox.iter().rev().find(|(_, (_, sent))| *sent).map(|(seq, _)| *seq);
+        sent.into_iter().chain(self.unsaved.keys().next_back().copied()).max().unwrap_or_default()
     }
 
     /// Loses its connection, if it has one.
@@ -321,6 +337,8 @@ impl<S: State> Page<S> {
                 let text = "the session that it was for is gone".to_owned();
                 self.answers.insert(seq, Answer::Refused { code: code.to_owned(), text });
             }
+            self.unsaved.clear();
+            self.again.clear();
             (self.seq, self.event) = (0, (0, 0));
         }
         if epoch != self.epoch {
@@ -334,6 +352,12 @@ impl<S: State> Page<S> {
         }
         let ack = welcome["ack"].as_u64().expect("a welcome has an ack");
         self.seq = self.seq.max(ack);
+        self.note_saved(welcome["saved"].as_u64());
+        // [ACTION-2] What a crash has undone goes again, in order.
+        for (seq, text) in self.unsaved.split_off(&(ack + 1)) {
+            self.again.insert(seq);
+            self.outbox.insert(seq, (text, false));
+        }
         for (seq, (_, sent)) in &mut self.outbox {
             *sent = *seq <= ack;
         }
@@ -344,18 +368,24 @@ impl<S: State> Page<S> {
         let extras = &frame[4];
         for outcome in extras["r"].as_array().into_iter().flatten() {
             let seq = outcome[0].as_u64().expect("an outcome has a number");
-            let waited = self.outbox.remove(&seq).is_some() || self.pending.remove(&seq);
             if outcome[1] == "pending" {
                 self.pending.insert(seq);
-            } else if waited {
-                self.answers.insert(seq, Answer::of(outcome));
+                self.answered(seq, None);
+            } else {
+                let was_pending = self.pending.remove(&seq);
+                self.answered(seq, Some(Answer::of(outcome)));
+                if was_pending {
+                    self.answers.entry(seq).or_insert_with(|| Answer::of(outcome));
+                }
             }
         }
         // [OUTCOME-1]
         let ack = frame[2].as_u64().expect("a frame has an ack");
-        while let Some(entry) = self.outbox.first_entry().filter(|entry| *entry.key() <= ack) {
-            self.answers.insert(*entry.key(), Answer::Applied(Value::Null));
-            entry.remove();
+        while let Some(seq) = self.outbox.keys().next().copied().filter(|seq| *seq <= ack) {
+            self.answered(seq, Some(Answer::Applied(Value::Null)));
+        }
+        if let Some(saved) = extras["saved"].as_u64() {
+            self.note_saved(Some(saved));
         }
         for event in extras["e"].as_array().into_iter().flatten() {
             let id = (event[0].as_u64().unwrap_or_default(), event[1].as_u64().unwrap_or_default());
@@ -365,6 +395,23 @@ impl<S: State> Page<S> {
                 self.events.push(Event { kind, body: event[3].clone() });
             }
         }
+    }
+
+    /// An action of the outbox was consumed; with a durable store it is kept until it is on disk.
+    fn answered(&mut self, seq: u64, answer: Option<Answer>) {
+        let Some((text, _)) = self.outbox.remove(&seq) else { return };
+        if self.saved.is_some_and(|saved| seq > saved) {
+            self.unsaved.insert(seq, text);
+        }
+        let is_told = self.again.remove(&seq);
+        if let Some(answer) = answer.filter(|_| !is_told) {
+            self.answers.insert(seq, answer);
+        }
+    }
+
+    fn note_saved(&mut self, saved: Option<u64>) {
+        self.saved = saved;
+        self.unsaved.retain(|seq, _| saved.is_some_and(|saved| *seq > saved));
     }
 
     /// The answer to an action, once.
