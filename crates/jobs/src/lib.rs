@@ -70,6 +70,8 @@
 //! This crate knows no session, no runtime and no wire. Times come from a [`Clock`], so that tests need not wait.
 
 mod clock;
+#[cfg(all(unix, not(loom)))]
+mod command;
 mod feed;
 mod guard;
 mod job;
@@ -89,6 +91,11 @@ mod task;
 mod timers;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+#[cfg(all(unix, not(loom)))]
+pub use command::{
+    COMMAND_INPUT_BYTES_MAX, COMMAND_LINE_BYTES_MAX, COMMAND_LINE_TEXT_MAX, Command, CommandError, CommandInput, Exit,
+    LineProblem, ReadyCommand, RunFolder,
+};
 pub use feed::{LINE_BYTES_MAX, LOG_LINES_MAX, PARTIAL_BYTES_MAX, PARTIALS_MAX};
 pub use job::{Cancelled, Form, FutureJob, Job, JobHandle, Spec};
 pub use options::{PoolOptions, Spawner, Stats, SubmitError};
