@@ -69,6 +69,10 @@ pub struct App<S: State, V = Whole> {
     callbacks: HashMap<&'static str, TypeId>,
     revivers: HashMap<&'static str, Reviver<S>>,
     pub(crate) kept: Kept<S>,
+    #[cfg(unix)]
+    pub(crate) commands: Vec<(&'static str, windlass_jobs::Command)>,
+    #[cfg(unix)]
+    pub(crate) command_folder: Option<std::path::PathBuf>,
     drain: Duration,
     development: bool,
     blocking_over: Duration,
@@ -109,6 +113,10 @@ impl<S: State> App<S, Whole> {
             callbacks: HashMap::new(),
             revivers: HashMap::new(),
             kept: Kept::default(),
+            #[cfg(unix)]
+            commands: Vec::new(),
+            #[cfg(unix)]
+            command_folder: None,
             drain: Duration::from_secs(6),
             development: cfg!(debug_assertions),
             blocking_over: Duration::from_millis(50),
@@ -137,6 +145,10 @@ impl<S: State> App<S, Whole> {
             callbacks: self.callbacks,
             revivers: self.revivers,
             kept: self.kept,
+            #[cfg(unix)]
+            commands: self.commands,
+            #[cfg(unix)]
+            command_folder: self.command_folder,
             drain: self.drain,
             development: self.development,
             blocking_over: self.blocking_over,
@@ -509,6 +521,8 @@ impl<S: State, V: View<S>> App<S, V> {
         }
         let patience = &mut self.options.patience;
         self.kept.settle(patience, &mut self.problems);
+        #[cfg(unix)]
+        let commands = self.ready_commands();
         if !self.problems.is_empty() {
             return Err(Error::internal(self.problems.join("; ")));
         }
@@ -519,6 +533,8 @@ impl<S: State, V: View<S>> App<S, V> {
         let services = Services {
             pools: Pools::new(self.pools, &runtime, self.options.stage.as_ref()),
             callbacks: self.callbacks,
+            #[cfg(unix)]
+            commands,
             development: self.development,
             keeps_jobs: self.kept.is_durable(),
         };

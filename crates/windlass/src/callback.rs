@@ -10,7 +10,9 @@ use windlass_engine::Named;
 use windlass_jobs::{Form, FutureJob, Retry, SubmitError};
 use windlass_protocol::JobId;
 
-use crate::job_options::{Again, Disconnect, JobOptions};
+#[cfg(unix)]
+use crate::command::CommandCall;
+use crate::job_options::{Again, Disconnect, JobOptions, PATIENCE};
 use crate::job_work::{Functions, JobWork, PartialFunction, Prepared, StatusFunction};
 use crate::program::State;
 use crate::{Cx, Error, Job, Outcome, Result, Status};
@@ -37,6 +39,54 @@ impl<T> Work<T> {
         match self {
             Self::Blocking(_) => Form::Blocking,
             Self::Future(_) => Form::Future,
+        }
+    }
+}
+
+/// What is to be run, while it is being described.
+pub(crate) enum Draft<T> {
+    Function(Work<T>),
+    #[cfg(unix)]
+    Command(CommandCall<T>),
+    /// It cannot be; whoever starts it hears why.
+    Impossible(Error),
+}
+
+impl<T: 'static> Draft<T> {
+    /// Whether the page gets its log unless it is said otherwise: what a command prints was written by somebody
+    /// who did not think of pages.
+    fn shows_log(&self) -> bool {
+        matches!(self, Self::Function(_))
+    }
+
+    /// How long it may take to end when it was asked to, before its job is reported as timed out whatever it does.
+    fn patience(&self) -> Duration {
+        match self {
+            // It is killed after its grace, and then it is gone in a moment.
+            #[cfg(unix)]
+            Self::Command(command) => command.grace() + PATIENCE,
+            _ => PATIENCE,
+        }
+    }
+
+    fn arg(self, name: &str, value: &str) -> Self {
+        match self {
+            #[cfg(unix)]
+            Self::Command(command) => command.arg(value).map_or_else(Self::Impossible, Self::Command),
+            Self::Impossible(error) => Self::Impossible(error),
+            Self::Function(_) => Self::Impossible(Error::internal(format!(
+                "the job \"{name}\" is no external command, and has no command line for `arg`"
+            ))),
+        }
+    }
+
+    fn work(self) -> Result<Work<T>> {
+        match self {
+            Self::Function(work) => Ok(work),
+            // A command has a thread of the pool to itself, and so one of its places.
+            #[cfg(unix)]
+            Self::Command(command) => Ok(Work::Blocking(Box::new(move |job| command.run(job)))),
+            Self::Impossible(error) => Err(error),
         }
     }
 }
@@ -77,7 +127,7 @@ impl<T> Work<T> {
 pub struct LongCallback<'c, S: State, T> {
     cx: &'c mut Cx<S>,
     name: String,
-    work: Work<T>,
+    draft: Draft<T>,
     options: JobOptions,
     on_status: Option<StatusFunction<S, T>>,
     on_partial: Option<PartialFunction<S>>,
@@ -87,7 +137,11 @@ pub struct LongCallback<'c, S: State, T> {
 
 impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
     pub(crate) fn new(cx: &'c mut Cx<S>, name: String, work: Work<T>) -> Self {
-        Self { cx, name, work, options: JobOptions::new(), on_status: None, on_partial: None, arguments: None }
+        Self::of(cx, name, Draft::Function(work))
+    }
+
+    pub(crate) fn of(cx: &'c mut Cx<S>, name: String, draft: Draft<T>) -> Self {
+        Self { cx, name, draft, options: JobOptions::new(), on_status: None, on_partial: None, arguments: None }
     }
 
     /// All settings at once; those that were made before are forgotten.
@@ -158,6 +212,24 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
         self
     }
 
+    /// Adds a value to the command line of an external command, behind its fixed arguments and a `--`, where it cannot be
+    /// taken for an option.
+    ///
+    /// Only for programs that cannot read it from their standard input, and that know `--`: every user of the machine
+    /// can read a command line. At most 256 values and 16 KiB of them. [`start`](Self::start) gives an error for
+    /// a callback that is no command.
+    pub fn arg(mut self, value: impl AsRef<str>) -> Self {
+        self.draft = self.draft.arg(&self.name, value.as_ref());
+        self
+    }
+
+    /// Shows the page the log of an external command: what it prints on standard error, and the lines of its output
+    /// that are no messages. Otherwise only the text of a failure has its end. The log of other callbacks is always shown.
+    pub fn show_log(mut self) -> Self {
+        self.options = self.options.show_log();
+        self
+    }
+
     /// The status function: runs in a turn of the session, like an action, and is rolled back like one.
     pub fn on_status<O: Outcome>(
         mut self,
@@ -193,13 +265,15 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
     /// - an internal one that names the setting which is wrong: a pool that nobody has described, a period outside
     ///   10 ms to 24 hours, a timeout of zero, too many attempts.
     pub fn start(self) -> Result<JobId> {
-        let Self { cx, name, work, options, on_status, on_partial, arguments } = self;
+        let Self { cx, name, draft, options, on_status, on_partial, arguments } = self;
         let services = Arc::clone(&cx.services);
         let owner = owner(cx.session());
         let pool = services.pools.get(&options.pool)?;
+        let (shows_log, patience) = (options.show_log || draft.shows_log(), draft.patience());
+        let work = draft.work()?;
         let form = work.form();
         // Before anything is asked of the session: a wrong setting is wrong whatever else runs.
-        let mut spec = options.spec(&name, owner)?;
+        let mut spec = options.spec(&name, owner, patience)?;
         let key = options.key.as_deref().unwrap_or(&name);
         let before = if options.again == Again::Allow { Vec::new() } else { cx.turn.unfinished(key) };
         if options.again == Again::Refuse && !before.is_empty() {
@@ -217,7 +291,7 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
             Arc::new(Named { arguments: arguments.into(), key: once.as_str().into(), rerun_on_restart })
         });
         spec.key = once.into();
-        let functions = Functions { on_status, on_partial, development: services.development };
+        let functions = Functions { on_status, on_partial, shows_log, development: services.development };
         let prepared = Box::new(Prepared { slot, spec, work, functions });
         let work = JobWork { after: before, prepared };
         Ok(cx.turn.start_with(name, start, move |_id| work))

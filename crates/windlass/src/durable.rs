@@ -58,6 +58,15 @@ impl<S> Kept<S> {
         !matches!(self.place, Place::Memory)
     }
 
+    /// The folder of `data_dir`.
+    #[cfg(unix)]
+    pub(crate) fn folder(&self) -> Option<&std::path::Path> {
+        match &self.place {
+            Place::Folder(folder) => Some(folder),
+            _ => None,
+        }
+    }
+
     /// Says how long sessions wait, and what is wrong.
     pub(crate) fn settle(&mut self, patience: &mut Patience, problems: &mut Vec<String>) {
         let day = Duration::from_secs(24 * 60 * 60);

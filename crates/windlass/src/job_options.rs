@@ -37,6 +37,7 @@ pub struct JobOptions {
     cancellable_by_page: bool,
     pub(crate) hidden: bool,
     pub(crate) rerun_on_restart: bool,
+    pub(crate) show_log: bool,
 }
 
 /// What happens when a callback is started while another with its key, in the same session, has not ended.
@@ -90,6 +91,7 @@ impl JobOptions {
             cancellable_by_page: true,
             hidden: false,
             rerun_on_restart: false,
+            show_log: false,
         }
     }
 
@@ -140,7 +142,8 @@ impl JobOptions {
 
     /// How long it may run: then it is asked to end, as by a cancel. No bound by default.
     ///
-    /// A second later it is reported as timed out whatever it does; see [`hard_timeout`](Self::hard_timeout).
+    /// A second later it is reported as timed out whatever it does; see [`hard_timeout`](Self::hard_timeout). An
+    /// external command is killed when its grace is over, and reported when it has gone.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -194,19 +197,25 @@ impl JobOptions {
         self
     }
 
-    /// The job as its pool is told of it.
+    /// Shows the page the log of an external command. See [`LongCallback::show_log`](crate::LongCallback::show_log).
+    pub fn show_log(mut self) -> Self {
+        self.show_log = true;
+        self
+    }
+
+    /// The job as its pool is told of it, which has so long to end when it was asked to.
     ///
     /// # Errors
     ///
     /// The setting that is wrong.
-    pub(crate) fn spec(&self, name: &str, owner: u64) -> Result<Spec> {
+    pub(crate) fn spec(&self, name: &str, owner: u64, patience: Duration) -> Result<Spec> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(Error::internal(format!("\"{name}\" cannot name a job: 1 to {NAME_BYTES_MAX} bytes")));
         }
         let mut spec = Spec::new(name, owner);
         spec.every = self.every;
         spec.soft_timeout = self.timeout;
-        spec.hard_timeout = self.hard_timeout.or(self.timeout.and_then(|timeout| timeout.checked_add(PATIENCE)));
+        spec.hard_timeout = self.hard_timeout.or(self.timeout.and_then(|timeout| timeout.checked_add(patience)));
         spec.retry = self.retry.clone();
         spec.ranked = !self.hidden;
         spec.check().map_err(|error| Error::internal(format!("the job \"{name}\": {error}")))?;
@@ -229,4 +238,4 @@ impl JobOptions {
 }
 
 /// How long a job that was asked to end has for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);

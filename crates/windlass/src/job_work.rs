@@ -66,6 +66,8 @@ pub(crate) struct Prepared<S: State, T> {
 
 pub(crate) struct Functions<S: State, T> {
     pub(crate) development: bool,
+    /// Whether the page gets the lines of the log.
+    pub(crate) shows_log: bool,
     pub(crate) on_status: Option<StatusFunction<S, T>>,
     pub(crate) on_partial: Option<PartialFunction<S>>,
 }
@@ -188,7 +190,8 @@ fn tell<S: State, T: Send + 'static>(
 ) {
     let elapsed = || handle.get().map(JobHandle::elapsed).unwrap_or_default();
     let log = |progress: &windlass_jobs::Progress| {
-        if lines.swap(progress.lines, std::sync::atomic::Ordering::Relaxed) != progress.lines
+        if functions.shows_log
+            && lines.swap(progress.lines, std::sync::atomic::Ordering::Relaxed) != progress.lines
             && let Some(job) = handle.get()
         {
             reporter.report(JobReport::Log(job.log_tail().iter().map(|line| (**line).to_owned()).collect()));
@@ -293,7 +296,12 @@ mod tests {
                 slot: pool.reserve(1, Form::Blocking).unwrap(),
                 spec: Spec::new("quiet", 1),
                 work: Work::Blocking(Box::new(run)),
-                functions: Functions { development: false, on_status: None, on_partial: Some(on_partial) },
+                functions: Functions {
+                    development: false,
+                    shows_log: true,
+                    on_status: None,
+                    on_partial: Some(on_partial),
+                },
             };
             let reporter = Arc::new(Ear(std::sync::Mutex::new(tx)));
             assert!(matches!(Box::new(prepared).submit(reporter), Submitted::Running(_)));

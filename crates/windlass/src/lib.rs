@@ -42,6 +42,8 @@ mod app;
 mod callback;
 mod cell;
 mod codec;
+#[cfg(unix)]
+mod command;
 mod connection;
 mod cx;
 mod durable;
@@ -95,6 +97,8 @@ pub use program::{State, View, Whole};
 pub use server::Server;
 pub use status::{Classic, Running, Status};
 pub use windlass_engine::{Account, Audience, Durability};
+#[cfg(unix)]
+pub use windlass_jobs::{COMMAND_INPUT_BYTES_MAX, COMMAND_LINE_BYTES_MAX, Command};
 pub use windlass_jobs::{Cancelled, FutureJob, Job, PoolOptions, Retry, Stats};
 pub use windlass_protocol::{ClientId, JobId, SessionId};
 pub use windlass_store as store;

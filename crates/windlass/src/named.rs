@@ -10,7 +10,7 @@ use windlass_jobs::SubmitError;
 use windlass_protocol::JobId;
 
 use crate::callback::{LongCallback, Work};
-use crate::job_options::JobOptions;
+use crate::job_options::{JobOptions, PATIENCE};
 use crate::job_work::{Functions, JobWork, PartialFunction, Prepared, Reporter, Startable, StatusFunction, Submitted};
 use crate::program::{Program, State, Update};
 use crate::services::Services;
@@ -161,8 +161,12 @@ pub(crate) fn revive<S: State, C: Callback<S>>(
         return Revived::Lost(Some(lost));
     }
     let options = callback.options();
-    let functions =
-        Functions { on_status: Some(on_status), on_partial: Some(on_partial), development: services.development };
+    let functions = Functions {
+        on_status: Some(on_status),
+        on_partial: Some(on_partial),
+        shows_log: true,
+        development: services.development,
+    };
     let again = Again {
         services: Arc::clone(services),
         options,
@@ -188,7 +192,7 @@ impl<S: State, T: Send + 'static> Startable<S> for Again<S, T> {
     fn submit(self: Box<Self>, reporter: Arc<dyn Reporter<S>>) -> Submitted<S> {
         let owner = reporter.owner();
         let ready = self.services.pools.get(&self.options.pool).and_then(|pool| {
-            let mut spec = self.options.spec(self.name, owner)?;
+            let mut spec = self.options.spec(self.name, owner, PATIENCE)?;
             spec.key = self.key.clone();
             Ok((pool, spec))
         });

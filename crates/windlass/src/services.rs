@@ -6,6 +6,10 @@ use std::collections::HashMap;
 use crate::pools::Pools;
 use crate::{Error, Result};
 
+/// The external commands of an app, by name.
+#[cfg(unix)]
+pub(crate) type Commands = HashMap<&'static str, std::sync::Arc<windlass_jobs::ReadyCommand>>;
+
 /// What every turn of an app can reach besides its session.
 pub(crate) struct Services {
     pub(crate) pools: Pools,
@@ -13,6 +17,9 @@ pub(crate) struct Services {
     pub(crate) callbacks: HashMap<&'static str, TypeId>,
     /// Jobs are written down, so that they can be started again.
     pub(crate) keeps_jobs: bool,
+    /// The external commands, by name.
+    #[cfg(unix)]
+    pub(crate) commands: Commands,
     /// Pages see the text of internal errors.
     pub(crate) development: bool,
 }
@@ -29,5 +36,19 @@ impl Services {
         }
         let text = format!("the callback \"{name}\" is not registered: add `.callback::<{type_name}>()` to the app");
         Err(Error::internal(text))
+    }
+
+    /// The external command of that name.
+    ///
+    /// # Errors
+    ///
+    /// What to add to the app.
+    #[cfg(unix)]
+    pub(crate) fn command(&self, name: &str) -> Result<std::sync::Arc<windlass_jobs::ReadyCommand>> {
+        self.commands.get(name).cloned().ok_or_else(|| {
+            Error::internal(format!(
+                "the command \"{name}\" is not registered: add `.command(\"{name}\", …)` to the app"
+            ))
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! Where each run of a command leaves its name on disk, and has its temporary files; and the sweep of what was left.
 //!
-//! While a command runs, a folder of its own holds `tmp`, which it is given as `TMPDIR`, and `run.json`, which says
-//! who it is. A server that ends takes its commands along. If it cannot, because everything was killed at once, the
-//! next one finds the folder, ends what is left of the run and removes it.
+//! While a command runs, it has a folder of its own there, which it is given as `TMPDIR`, and beside it lies a file with
+//! the same name and `.json`, which says who it is. A server that ends takes its commands along. If it cannot, because everything was killed at once, the
+//! next one finds both, ends what is left of the run and removes them.
 //!
 //! A process is known by its id together with its start and the boot of the machine, since ids come again; and by a
 //! variable of its environment, [`RUN_VARIABLE`], which its children inherit, wherever they went.
@@ -10,6 +10,7 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, process, thread};
@@ -47,7 +48,7 @@ struct Identity {
     boot: String,
 }
 
-/// What `run.json` says.
+/// What the file of a run says.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     command: String,
@@ -70,6 +71,9 @@ impl RunFolder {
     /// It cannot be made, or others than this user can write in it.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
+        if let Some(parent) = path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
         match private_folder(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
@@ -97,7 +101,6 @@ impl RunFolder {
         let name = format!("{}-{}-{}", process::id(), start_of_server(), RUNS.fetch_add(1, Ordering::Relaxed));
         let run = Run { path: self.path.join(&name), name };
         private_folder(&run.path)?;
-        private_folder(&run.temporary())?;
         Ok(run)
     }
 
@@ -106,13 +109,15 @@ impl RunFolder {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
+            // The file is looked at with its folder; alone it is met when the folder has been removed already.
+            let name = name.strip_suffix(".json").unwrap_or(&name).to_owned();
             let mut ids = name.split('-').map(str::parse::<u64>);
             let (Some(Ok(server)), Some(Ok(start)), Some(Ok(_)), None) =
                 (ids.next(), ids.next(), ids.next(), ids.next())
             else {
                 continue;
             };
-            let run = Run { path: entry.path(), name };
+            let run = Run { path: self.path.join(&name), name };
             let record = run.record();
             let server_lives = match record.as_ref().and_then(|record| record.server.as_ref()) {
                 Some(server) => server.lives(),
@@ -142,22 +147,22 @@ pub(super) struct Run {
 
 impl Run {
     /// The folder for its temporary files.
-    pub(super) fn temporary(&self) -> PathBuf {
-        self.path.join("tmp")
+    pub(super) fn temporary(&self) -> &Path {
+        &self.path
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path.with_extension("json")
     }
 
     /// Writes down who the command is, so that the next server knows.
     pub(super) fn started(&self, command: &str, pid: i32) -> io::Result<()> {
-        let record = Record {
-            command: command.to_owned(),
-            leader: Identity::of(pid),
-            server: i32::try_from(process::id()).ok().and_then(Identity::of),
-        };
-        fs::write(self.path.join("run.json"), serde_json::to_vec(&record)?)
+        let record = Record { command: command.to_owned(), leader: Identity::of(pid), server: Identity::of_server() };
+        fs::write(self.file(), serde_json::to_vec(&record)?)
     }
 
     fn record(&self) -> Option<Record> {
-        serde_json::from_slice(&fs::read(self.path.join("run.json")).ok()?).ok()
+        serde_json::from_slice(&fs::read(self.file()).ok()?).ok()
     }
 
     /// Kills what is left of the run; how many processes there were.
@@ -190,9 +195,12 @@ impl Run {
         }
     }
 
-    /// Removes the folder with all that the command has left in it.
+    /// Removes the folder, with all that the command has left in it, and the file.
     pub(super) fn remove(&self) {
-        if let Err(error) = fs::remove_dir_all(&self.path)
+        let _ = fs::remove_file(self.file());
+        // Most have left nothing.
+        if fs::remove_dir(&self.path).is_err()
+            && let Err(error) = fs::remove_dir_all(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(folder = %self.path.display(), %error, "the folder of a command's run stays behind");
@@ -203,9 +211,15 @@ impl Run {
 impl Identity {
     /// Who has that id now; `None` where the system does not tell.
     fn of(pid: i32) -> Option<Self> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        static BOOT: OnceLock<String> = OnceLock::new();
         let (start, _) = stat(pid)?;
+        let boot = BOOT.get_or_init(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default());
         Some(Self { pid, start, boot: boot.trim().to_owned() })
+    }
+
+    fn of_server() -> Option<Self> {
+        static SERVER: OnceLock<Option<Identity>> = OnceLock::new();
+        SERVER.get_or_init(|| i32::try_from(process::id()).ok().and_then(Self::of)).clone()
     }
 
     /// Whether that very process still runs.
@@ -223,8 +237,7 @@ fn start_of(pid: i32) -> u64 {
 }
 
 fn start_of_server() -> u64 {
-    static START: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
-    *START.get_or_init(|| i32::try_from(process::id()).map_or(0, start_of))
+    Identity::of_server().map_or(0, |server| server.start)
 }
 
 /// When a process started, and its state, from its line in `/proc`.
@@ -275,9 +288,9 @@ mod tests {
     /// A folder that a server has left which is gone, with that record.
     fn left(folder: &Path, name: &str, record: &Record) -> PathBuf {
         let run = folder.join(name);
-        fs::create_dir_all(run.join("tmp")).unwrap();
-        fs::write(run.join("tmp/data"), "x").unwrap();
-        fs::write(run.join("run.json"), serde_json::to_vec(record).unwrap()).unwrap();
+        fs::create_dir_all(run.join("deep")).unwrap();
+        fs::write(run.join("deep/data"), "x").unwrap();
+        fs::write(run.with_extension("json"), serde_json::to_vec(record).unwrap()).unwrap();
         run
     }
 
@@ -334,7 +347,7 @@ mod tests {
         assert!(told.path.is_dir() && fresh.path.is_dir() && scratch.path.join("notes").is_dir());
         assert_eq!(fs::metadata(fresh.temporary()).unwrap().mode() & 0o777, 0o700);
         told.remove();
-        assert!(!told.path.exists());
+        assert!(!told.path.exists() && !told.file().exists());
     }
 
     #[test]

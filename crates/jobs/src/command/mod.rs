@@ -87,6 +87,8 @@ const VALUES_MAX: usize = 256;
 const GRACE: Duration = Duration::from_secs(2);
 /// The niceness of a command, unless it says otherwise: that of the threads of a pool, so that sockets come first.
 const NICE: i32 = 10;
+/// How often a start is tried that nobody has heard.
+const TRIES_MAX: u32 = 3;
 /// Where programs are looked for when the server itself has no `PATH`.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -238,11 +240,26 @@ impl ReadyCommand {
     /// # Errors
     /// [`CommandError`]; whatever it is, after the job was told to stop it is the way to stop.
     pub fn run(&self, job: &Job, input: &CommandInput) -> Result<Option<Box<RawValue>>, CommandError> {
-        job.checkpoint()?;
-        let start = |source| CommandError::Start { step: "make its temporary folder", source };
-        let run = self.folder.begin().map_err(start)?;
-        let request = self.request(job, input, &run)?;
-        let finished = Running::start(job, &request, input, &run, self.grace).and_then(Running::finish);
+        let mut tries = 1;
+        loop {
+            job.checkpoint()?;
+            let (finished, has_started) = self.run_once(job, input);
+            match finished {
+                // The supervisor was killed with the request in its hands. It has not begun, so it can begin again.
+                Err(CommandError::Unwatched) if !has_started && tries < TRIES_MAX => tries += 1,
+                finished => return finished,
+            }
+        }
+    }
+
+    fn run_once(&self, job: &Job, input: &CommandInput) -> (Result<Option<Box<RawValue>>, CommandError>, bool) {
+        let run = match self.folder.begin() {
+            Ok(run) => run,
+            Err(source) => return (Err(CommandError::Start { step: "make its temporary folder", source }), false),
+        };
+        let request = self.request(job, input, &run);
+        let running = request.and_then(|request| Running::start(job, &request, input, &run, self.grace));
+        let finished = running.map_or_else(|error| (Err(error), false), Running::finish);
         run.remove();
         finished
     }
@@ -259,8 +276,8 @@ impl ReadyCommand {
             request.args.push(c"--".to_owned());
             request.args.extend(input.values.iter().cloned());
         }
-        let own = [
-            ("TMPDIR", run.temporary().into_os_string()),
+        let own: [(_, OsString); 4] = [
+            ("TMPDIR", run.temporary().into()),
             (RUN_VARIABLE, run.name.clone().into()),
             ("WINDLASS_KEY", job.key().into()),
             ("WINDLASS_ATTEMPT", job.attempt().to_string().into()),

@@ -63,6 +63,8 @@ pub(super) struct Running<'r> {
     /// When nothing more is waited for.
     give_up_at: Option<Instant>,
     exit: Option<Exit>,
+    /// Its first process was there.
+    has_started: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +112,12 @@ impl<'r> Running<'r> {
             kill_at: None,
             give_up_at: None,
             exit: None,
+            has_started: false,
         })
     }
 
-    /// Runs it to its end: when this returns, nothing of it is left.
-    pub(super) fn finish(mut self) -> Result<Option<Box<RawValue>>, CommandError> {
+    /// Runs it to its end: when this returns, nothing of it is left. Says whether it has started at all.
+    pub(super) fn finish(mut self) -> (Result<Option<Box<RawValue>>, CommandError>, bool) {
         if let Some(notice) = self.launch.first_notice() {
             self.heed(notice);
         }
@@ -132,7 +135,7 @@ impl<'r> Running<'r> {
                 break;
             }
         }
-        self.conclude()
+        (self.conclude(), self.has_started)
     }
 
     fn core(&self) -> &'r Core {
@@ -218,6 +221,7 @@ impl<'r> Running<'r> {
         let now = Instant::now();
         match notice {
             Notice::Started { pid } => {
+                self.has_started = true;
                 if let Err(error) = self.disk.started(self.job.name(), pid) {
                     tracing::warn!(job = self.job.name(), %error, "the next server will not know of this command");
                 }

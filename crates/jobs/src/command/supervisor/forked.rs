@@ -56,7 +56,12 @@ struct Scratch {
     /// Of the arguments and of the variables, with a null behind each.
     texts: [*const c_char; REQUEST_TEXTS_MAX + 2],
     ancillary: Ancillary,
+    stack: Stack,
 }
+
+/// Where a leader runs until it has become its program. It calls little, and a page would do.
+#[repr(C, align(16))]
+struct Stack([u8; 32 * 1024]);
 
 /// Forks the supervisor, which reads requests from that socket until its other end is closed. Gives its id.
 pub(super) fn fork_supervisor(socket: BorrowedFd<'_>) -> io::Result<i32> {
@@ -64,6 +69,7 @@ pub(super) fn fork_supervisor(socket: BorrowedFd<'_>) -> io::Result<i32> {
         bytes: [0; REQUEST_BYTES_MAX],
         texts: [ptr::null(); REQUEST_TEXTS_MAX + 2],
         ancillary: Ancillary([0; 64]),
+        stack: Stack([0; 32 * 1024]),
     });
     // SAFETY: the sets are on this stack and live through the calls. Of the two processes that come out of the fork, the
     // child goes on in `supervise`, which keeps the rules of this file and never returns, so that neither a destructor
@@ -214,11 +220,12 @@ unsafe fn watch(scratch: *mut Scratch, length: usize, files: [c_int; FILES]) -> 
         // Closed by the kernel when the program runs; what is written there is why it does not.
         let mut outcome = [-1; 2];
         libc::pipe2(outcome.as_mut_ptr(), libc::O_CLOEXEC);
-        let warden = libc::getpid();
-        let leader = libc::fork();
-        if leader == 0 {
-            lead(scratch, length, [input, output, errors, outcome[1]], warden);
-        }
+        let mut start = Start { scratch, length, files: [input, output, errors, outcome[1]], warden: libc::getpid() };
+        // The leader shares this memory, on a stack of its own, and this process stands still until it has become the
+        // program or has ended: nothing is copied that would be thrown away at once.
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let stack = (&raw mut (*scratch).stack).cast::<u8>().add(size_of::<Stack>());
+        let leader = libc::clone(lead, stack.cast(), flags, (&raw mut start).cast());
         let forked = *libc::__errno_location();
         for file in [input, output, errors, outcome[1]] {
             libc::close(file);
@@ -241,11 +248,21 @@ unsafe fn watch(scratch: *mut Scratch, length: usize, files: [c_int; FILES]) -> 
     }
 }
 
+/// What the leader has to know.
+struct Start {
+    scratch: *mut Scratch,
+    length: usize,
+    files: [c_int; FILES],
+    warden: c_int,
+}
+
 /// Becomes the command.
-unsafe fn lead(scratch: *mut Scratch, length: usize, files: [c_int; FILES], warden: c_int) -> ! {
-    // SAFETY: system calls on integers and on memory of this process's own, by the rules of this file. `arrange` gives
-    // pointers into `scratch`, which lives until another program takes this process over.
+extern "C" fn lead(start: *mut c_void) -> c_int {
+    // SAFETY: system calls on integers and on memory that only this process and the warden have, which stands still
+    // meanwhile, by the rules of this file. `arrange` gives pointers into `scratch`, which lives until another program
+    // takes this process over. Files, signals, group, niceness and folder are each process's own, shared memory or not.
     unsafe {
+        let &Start { scratch, length, files, warden } = &*start.cast::<Start>();
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
         if libc::getppid() != warden {
             libc::_exit(127); // It has gone before that was said.
