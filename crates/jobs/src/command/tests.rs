@@ -47,7 +47,7 @@ impl Stage {
 
     fn start(&self, command: &Command, input: CommandInput, spec: Spec) -> (JobHandle, Receiver<Told>) {
         let command = command.ready(&self.folder).unwrap();
-        let (tx, rx) = mpsc::channel();
+        let (tx, rx) = mpsc::sync_channel(4096);
         let sink = move |report| {
             let _ = tx.send(report);
         };
