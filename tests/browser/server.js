@@ -32,7 +32,7 @@ export class Server {
   /** @type {string[]} */ #log = []
   #child
 
-  /** @param {string[]} [options] more options for the demo */
+  /** @param {string[]} [options] more options for the demo; without `--data` it keeps nothing */
   static async start(options = []) {
     const program = await binary()
     const server = new Server(program, options)
@@ -45,7 +45,8 @@ export class Server {
    * @param {string[]} options
    */
   constructor(program, options) {
-    this.#child = spawn(program, ['--addr', '127.0.0.1:0', ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const keeps = options.includes('--data') ? [] : ['--ephemeral']
+    this.#child = spawn(program, ['--addr', '127.0.0.1:0', ...keeps, ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
     for (const output of [this.#child.stdout, this.#child.stderr]) {
       createInterface({ input: output }).on('line', (line) => {
         this.#log.push(line)

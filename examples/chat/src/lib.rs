@@ -7,15 +7,14 @@ use windlass::prelude::*;
 mod generator;
 
 /// What a session holds.
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub struct Chat {
     messages: Vec<Message>,
     status: Status,
-    #[serde(skip)]
-    last_id: u64,
+    last_id: Private<u64>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 struct Message {
     id: u64,
     author: Author,
@@ -24,7 +23,7 @@ struct Message {
     note: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Serialize)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Author {
     You,
@@ -32,7 +31,7 @@ enum Author {
 }
 
 /// What the last answer is doing.
-#[derive(Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     #[default]
@@ -54,6 +53,7 @@ pub fn app() -> App<Chat> {
         .action("stop", |_, cx, ()| cx.cancel("answer"))
         .action("regenerate", regenerate)
         .action("clear", clear)
+        .on_restore(|chat, _cx| chat.restore())
         .page(page!("page"))
 }
 
@@ -129,12 +129,22 @@ async fn write(job: FutureJob, question: String, seed: u64) -> Result {
 impl Chat {
     /// Adds a message, and drops the oldest question with its answer when there are too many.
     fn add(&mut self, author: Author, text: String) -> u64 {
-        self.last_id += 1;
+        *self.last_id += 1;
         if self.messages.len() >= MESSAGES_MAX {
             self.messages.drain(..2);
         }
-        self.messages.push(Message { id: self.last_id, author, text, note: None });
-        self.last_id
+        self.messages.push(Message { id: *self.last_id, author, text, note: None });
+        *self.last_id
+    }
+
+    /// An answer that was being written when the server ended is never written to its end.
+    fn restore(&mut self) {
+        if self.status == Status::Writing {
+            self.status = Status::Stopped;
+            if let Some(answer) = self.messages.last_mut() {
+                answer.note = Some("stopped: the server was started again".to_owned());
+            }
+        }
     }
 
     fn message(&mut self, id: u64) -> Option<&mut Message> {

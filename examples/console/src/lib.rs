@@ -9,7 +9,7 @@ use windlass::prelude::*;
 use windlass::{PoolOptions, Retry};
 
 /// What a session has started, and how that ended.
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub struct Console {
     started: u32,
     running: BTreeSet<u32>,
@@ -45,8 +45,17 @@ pub fn app() -> App<Console, Page> {
         .view(Page)
         .pool("hold", PoolOptions { threads: 4, ..PoolOptions::default() })
         .action("start", start)
+        .on_restore(|console, _cx| console.restore())
         .action("cancel_all", |console, cx, ()| (1..=console.started).for_each(|crate_no| cx.cancel(name(crate_no))))
         .page(page!("page"))
+}
+
+impl Console {
+    /// Jobs are lost with the server that ran them; each says so in the list.
+    fn restore(&mut self) {
+        self.running.clear();
+        self.failed = self.started - self.done - self.cancelled;
+    }
 }
 
 /// Starts sixty jobs: all, or none when the pool has no room for them.

@@ -1,11 +1,11 @@
 //! Example 1, a counter: the shortest action there is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use windlass::prelude::*;
 
 use crate::Demo;
 
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub(crate) struct Counter {
     count: i64,
 }

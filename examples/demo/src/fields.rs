@@ -7,7 +7,7 @@ use windlass::prelude::*;
 
 use crate::Demo;
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Fields {
     name: String,
     guests: u32,
@@ -18,7 +18,7 @@ pub(crate) struct Fields {
     answer: String,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 struct Dish {
     id: u64,
     name: String,

@@ -1,8 +1,11 @@
 //! Examples 2 to 5, a heavy task: started by an action, followed at each second, ended once, its result in the state.
+//!
+//! A callback with a name and arguments, so that it runs again when the server was started again meanwhile.
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use windlass::JobOptions;
 use windlass::prelude::*;
 
 use crate::{
@@ -10,7 +13,7 @@ use crate::{
     primes::{Primes, Sieve},
 };
 
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub(crate) struct Heavy {
     started: u32,
     ended: Option<Ended>,
@@ -18,14 +21,14 @@ pub(crate) struct Heavy {
 }
 
 /// How the last task ended.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 struct Ended {
-    how: &'static str,
+    how: String,
     text: String,
 }
 
 /// The form of the page.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Order {
     seconds: u64,
     fail: bool,
@@ -33,7 +36,7 @@ struct Order {
 }
 
 pub(crate) fn register(app: App<Demo>) -> App<Demo> {
-    app.action("start_heavy", start)
+    app.callback::<Count>().action("start_heavy", start)
 }
 
 fn start(state: &mut Demo, cx: &mut Cx<Demo>, order: Order) -> Result {
@@ -44,14 +47,36 @@ fn start(state: &mut Demo, cx: &mut Cx<Demo>, order: Order) -> Result {
     // One toast a task follows it from its first second to its end.
     let toast = format!("heavy-{}", state.heavy.started);
     cx.notify(Level::Info, "Heavy task started");
-    cx.long_callback("heavy", move |job| count(job, &order))
-        .every(Duration::from_secs(1))
-        .on_status(move |state, cx, status| follow(state, cx, status, &toast))
-        .start()?;
-    Ok(())
+    cx.start(Count { order, toast }).map(drop)
 }
 
-/// Runs on a worker thread, and knows nothing of the session.
+/// The task, as it is written down.
+#[derive(Deserialize, Serialize)]
+struct Count {
+    order: Order,
+    toast: String,
+}
+
+impl Callback<Demo> for Count {
+    const NAME: &'static str = "heavy";
+    type Output = Primes;
+
+    /// Runs on a worker thread, and knows nothing of the session.
+    fn run(&self, job: &Job) -> Result<Primes> {
+        count(job, &self.order)
+    }
+
+    /// Runs in a turn of the session, like an action.
+    fn on_status(&self, state: &mut Demo, cx: &mut Cx<Demo>, status: Status<Primes>) -> Result {
+        follow(state, cx, status, &self.toast);
+        Ok(())
+    }
+
+    fn options(&self) -> JobOptions {
+        JobOptions::new().every(Duration::from_secs(1)).rerun_on_restart()
+    }
+}
+
 fn count(job: &Job, order: &Order) -> Result<Primes> {
     let began = Instant::now();
     let total = Duration::from_secs(order.seconds);
@@ -74,7 +99,6 @@ fn count(job: &Job, order: &Order) -> Result<Primes> {
     }
 }
 
-/// Runs in a turn of the session, like an action.
 fn follow(state: &mut Demo, cx: &mut Cx<Demo>, status: Status<Primes>, toast: &str) {
     let (level, how, text) = match status {
         Status::Running(running) => {
@@ -92,5 +116,5 @@ fn follow(state: &mut Demo, cx: &mut Cx<Demo>, status: Status<Primes>, toast: &s
         _ => (Level::Error, "lost", "the server could not finish it".to_owned()),
     };
     cx.notify_with(Notify::new(level, format!("Heavy task {how}: {text}")).id(toast));
-    state.heavy.ended = Some(Ended { how, text });
+    state.heavy.ended = Some(Ended { how: how.to_owned(), text });
 }

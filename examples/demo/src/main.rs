@@ -13,16 +13,19 @@ mod table;
 mod tests;
 mod text;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser;
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use windlass::State;
 use windlass::prelude::*;
 
 use crate::{counter::Counter, fields::Fields, heavy::Heavy, table::Table, text::Text};
 
 /// What each session owns; the page shows all of it.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 struct Demo {
     /// The first of this server is 1; so a person can tell two apart.
     session: u64,
@@ -35,8 +38,6 @@ struct Demo {
 
 impl Demo {
     fn new() -> Self {
-        // From 0, which is the state that the app makes at its start to check that it serialises.
-        static SESSIONS: AtomicU64 = AtomicU64::new(0);
         Self {
             session: SESSIONS.fetch_add(1, Ordering::Relaxed),
             counter: Counter::default(),
@@ -46,7 +47,16 @@ impl Demo {
             table: Table::default(),
         }
     }
+
+    /// Back from the disk.
+    fn restore(&mut self) {
+        SESSIONS.fetch_max(self.session + 1, Ordering::Relaxed);
+        text::restore(self);
+    }
 }
+
+/// From 0, which is the state that the app makes at its start to check that it serialises.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 /// The Windlass demo: a counter, a heavy task, streaming text and ten thousand rows.
 #[derive(Parser)]
@@ -54,6 +64,23 @@ struct Options {
     /// Where to listen; port 0 takes any free one.
     #[arg(long, env = "WINDLASS_ADDR", default_value = "127.0.0.1:8080")]
     addr: String,
+    /// The folder that keeps all sessions, so that they outlive the server; made if it is not there.
+    #[arg(long, env = "WINDLASS_DATA", default_value = "data/demo", value_name = "DIR")]
+    data: PathBuf,
+    /// Keep sessions in memory only: they end with the server.
+    #[arg(long)]
+    ephemeral: bool,
+}
+
+impl Options {
+    /// Keeps the sessions of one of the apps in a folder of its own, if they are kept.
+    fn keep<S, V>(&self, name: &str, app: App<S, V>) -> App<S, V>
+    where
+        S: State + Serialize + DeserializeOwned,
+        V: View<S>,
+    {
+        if self.ephemeral { app } else { app.data_dir(self.data.join(name)) }
+    }
 }
 
 #[tokio::main]
@@ -62,15 +89,20 @@ async fn main() -> Result {
     // Standard output holds the one line that says where to look; the log goes elsewhere.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
 
-    app()
+    let served = options
+        .keep("gallery", app())
         .router(source::router())
-        .nest("/chat", chat::app())
-        .nest("/console", console::app())
-        .nest("/todomvc", todomvc::app())
-        .nest("/training", training::app())
+        .nest("/chat", options.keep("chat", chat::app()))
+        .nest("/console", options.keep("console", console::app()))
+        .nest("/todomvc", options.keep("todomvc", todomvc::app()))
+        .nest("/training", options.keep("training", training::app()))
         .page(page!("page"))
-        .serve(options.addr)
-        .await
+        .serve(&options.addr)
+        .await;
+    served.map_err(|error| match error.text.contains("data_dir") {
+        true => Error::internal(format!("{}; `--data DIR` takes another folder, `--ephemeral` none", error.text)),
+        false => error,
+    })
 }
 
 /// The app without its page: what the tests drive.
@@ -78,7 +110,7 @@ fn app() -> App<Demo> {
     let app = App::new(Demo::new);
     let app = counter::register(app);
     let app = heavy::register(app);
-    let app = text::register(app);
+    let app = text::register(app).on_restore(|state, _cx| state.restore());
     let app = fields::register(app);
     table::register(app)
 }

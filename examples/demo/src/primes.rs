@@ -1,9 +1,9 @@
 //! Counting primes: work that a processor really has to do, and whose result anyone can check.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many primes there are below a number.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Primes {
     pub(crate) below: u64,
     pub(crate) primes: u64,

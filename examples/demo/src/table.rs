@@ -7,17 +7,16 @@ use windlass::prelude::*;
 
 use crate::Demo;
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Table {
     rows: SyncVec<Row>,
     sorted: Sorted,
-    #[serde(skip)]
-    next_id: u32,
-    #[serde(skip)]
-    next_cell: usize,
+    /// Kept on disk, and never sent to the page.
+    next_id: Private<u32>,
+    next_cell: Private<usize>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 struct Row {
     id: u32,
     name: String,
@@ -26,7 +25,7 @@ struct Row {
 }
 
 /// What the rows are in order of; nothing once they were moved by hand.
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 struct Sorted {
     by: Option<Column>,
     descending: bool,
@@ -61,8 +60,8 @@ impl Default for Table {
         Self {
             rows: STORES.clone(),
             sorted: Sorted { by: Some(Column::Id), descending: false },
-            next_id: ROWS + 1,
-            next_cell: 0,
+            next_id: Private::new(ROWS + 1),
+            next_cell: Private::new(0),
         }
     }
 }
@@ -130,9 +129,9 @@ fn add_one(state: &mut Demo, _cx: &mut Cx<Demo>, of: Of) -> Result {
 fn change_cell(table: &mut Table) {
     let in_sight = table.rows.len().min(8);
     if in_sight > 0 {
-        let row = &mut table.rows[table.next_cell % in_sight];
+        let row = &mut table.rows[*table.next_cell % in_sight];
         row.price = ((row.price + 0.05) * 100.0).round() / 100.0;
-        table.next_cell += 1;
+        *table.next_cell += 1;
     }
 }
 
@@ -149,8 +148,8 @@ fn insert(table: &mut Table, place: Place) {
         Place::Top => 0,
         Place::Middle => table.rows.len() / 2,
     };
-    table.rows.insert(at, Row::new(table.next_id));
-    table.next_id += 1;
+    table.rows.insert(at, Row::new(*table.next_id));
+    *table.next_id += 1;
     table.sorted = Sorted::default();
 }
 

@@ -5,25 +5,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use windlass::prelude::*;
 
 use crate::Demo;
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Text {
     body: String,
     tokens: usize,
     total: usize,
     running: bool,
     /// Counts the streams, so that what an old one still delivers is not taken for the new one's.
-    #[serde(skip)]
-    stream: u64,
+    stream: Private<u64>,
 }
 
 impl Default for Text {
     fn default() -> Self {
-        Self { body: String::new(), tokens: 0, total: tokens().count(), running: false, stream: 0 }
+        Self { body: String::new(), tokens: 0, total: tokens().count(), running: false, stream: Private::new(0) }
     }
 }
 
@@ -46,18 +45,18 @@ fn start(state: &mut Demo, cx: &mut Cx<Demo>, (): ()) -> Result {
         clear(text);
     }
     text.running = true;
-    text.stream += 1;
-    let (stream, from) = (text.stream, text.tokens);
+    *text.stream += 1;
+    let (stream, from) = (*text.stream, text.tokens);
     cx.long_callback("text", move |job| emit(job, from))
         .on_partial(move |state, _cx, token: String| {
             let text = &mut state.text;
-            if text.stream == stream {
+            if *text.stream == stream {
                 text.body.push_str(&token);
                 text.tokens += 1;
             }
         })
         .on_status(move |state, _cx, _end| {
-            if state.text.stream == stream {
+            if *state.text.stream == stream {
                 state.text.running = false;
             }
         })
@@ -65,10 +64,15 @@ fn start(state: &mut Demo, cx: &mut Cx<Demo>, (): ()) -> Result {
     Ok(())
 }
 
+/// A stream whose server has ended is one that was stopped: it goes on where it was.
+pub(crate) fn restore(state: &mut Demo) {
+    state.text.running = false;
+}
+
 fn stop(state: &mut Demo, cx: &mut Cx<Demo>) {
     cx.cancel("text");
     state.text.running = false;
-    state.text.stream += 1;
+    *state.text.stream += 1;
 }
 
 fn clear(text: &mut Text) {

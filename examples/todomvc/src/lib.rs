@@ -7,7 +7,7 @@ use windlass::Per;
 use windlass::prelude::*;
 
 /// The list of a browser.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub struct Todos {
     todos: Vec<Todo>,
     /// Whether all are completed; the page writes it to complete all, or none.
@@ -15,7 +15,7 @@ pub struct Todos {
     last_id: u64,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 struct Todo {
     id: u64,
     title: String,

@@ -2,6 +2,7 @@
 //!
 //! Pause and the learning rate reach the job while it runs, through controls that it shares with the state.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,9 +16,9 @@ mod network;
 use network::{Dice, Network, Point};
 
 /// What a session sees of its training.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Training {
-    status: &'static str,
+    status: Cow<'static, str>,
     /// Why it ended, when it failed.
     reason: Option<String>,
     rate: f64,
@@ -39,8 +40,7 @@ pub struct Training {
     #[serde(skip)]
     controls: Arc<Controls>,
     /// Counts the runs, so that what an old one still delivers is not taken for the new one's.
-    #[serde(skip)]
-    run: u64,
+    run: Private<u64>,
 }
 
 /// The best network so far, at that epoch.
@@ -85,48 +85,56 @@ pub fn app() -> App<Training> {
         .action("stop", |_, cx, ()| cx.cancel("train"))
         .field("rate", |training| &mut training.rate)
         .on_change(|training, _cx, _field| training.take_rate())
+        .on_restore(|training, _cx| {
+            if training.is_under_way() {
+                training.lose()
+            }
+        })
         // A training that is paused keeps its thread: those of other sessions must not wait for it.
         .pool("training", PoolOptions { threads: 16, ..PoolOptions::default() })
         .page(page!("page"))
 }
 
 fn start(training: &mut Training, cx: &mut Cx<Training>, (): ()) -> Result {
-    if matches!(training.status, "running" | "paused") {
+    if training.is_under_way() {
         return Err(Error::refuse("running", "a training runs: stop it first"));
     }
     let controls = Arc::new(Controls::default());
     controls.set_rate(training.rate);
-    let run = training.run + 1;
-    *training = Training { status: "running", rate: training.rate, run, controls: controls.clone(), ..Training::new() };
+    let run = *training.run + 1;
+    *training = Training {
+        status: "running".into(),
+        rate: training.rate,
+        run: Private::new(run),
+        controls: controls.clone(),
+        ..Training::new()
+    };
     cx.notify(Level::Info, "Training started");
     cx.long_callback("train", move |job| train(job, &controls, run))
         .pool("training")
         .on_partial(move |training, cx, step: Step| {
-            if training.run == run {
+            if *training.run == run {
                 training.take(step, cx);
             }
         })
         .on_status(move |training, cx, status| {
-            if training.run != run {
+            if *training.run != run {
                 return;
             }
             match status {
                 Status::Done(()) => {
-                    training.status = "done";
+                    training.status = "done".into();
                     cx.notify(Level::Success, "Training finished");
                 }
                 Status::Failed(error) => {
-                    training.status = "failed";
+                    training.status = "failed".into();
                     cx.notify(Level::Error, format!("Training failed: {}", error.text));
                     training.reason = Some(error.text);
                 }
-                Status::Cancelled => training.status = "stopped",
+                Status::Cancelled => training.status = "stopped".into(),
                 Status::Running(_) => {}
                 // Lost, above all.
-                _ => {
-                    training.status = "failed";
-                    training.reason = Some("the server went down before it ended".to_owned());
-                }
+                _ => training.lose(),
             }
         })
         .start()?;
@@ -179,7 +187,7 @@ impl Training {
             let _ = write!(moon, "M{x:.1} {y:.1}h0");
         }
         Self {
-            status: "ready",
+            status: "ready".into(),
             reason: None,
             rate: 0.003,
             epoch: 0,
@@ -194,8 +202,18 @@ impl Training {
             second_moon,
             checkpoints: Vec::new(),
             controls: Arc::default(),
-            run: 0,
+            run: Private::new(0),
         }
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(&*self.status, "running" | "paused")
+    }
+
+    /// The job has gone with the server that ran it.
+    fn lose(&mut self) {
+        self.status = "failed".into();
+        self.reason = Some("the server went down before it ended".to_owned());
     }
 
     fn pause(&mut self, pause: bool) -> Result {
@@ -203,7 +221,7 @@ impl Training {
         if self.status != from {
             return Err(Error::refuse("not_now", format!("the training is {}, not {from}", self.status)));
         }
-        self.status = to;
+        self.status = to.into();
         self.controls.is_paused.store(pause, Ordering::Relaxed);
         Ok(())
     }

@@ -39,7 +39,7 @@ use medium::{Folder, Medium, Metered, Meters, error_of};
 #[derive(Debug, Clone)]
 pub struct RedbOptions {
     /// How many bytes all records together may have; what would go beyond is [`StoreError::BytesMax`], and what does not grow
-    /// is still taken. 8 GiB by default. The file takes more: whole pages, and room to write the next ones.
+    /// is still taken. 64 GiB by default. The file takes more: whole pages, and room to write the next ones.
     pub bytes_max: u64,
     /// How many bytes of the file are kept in memory. 16 MiB by default.
     pub cache_bytes: usize,
@@ -57,7 +57,7 @@ pub struct RedbOptions {
 impl Default for RedbOptions {
     fn default() -> Self {
         Self {
-            bytes_max: 8 << 30,
+            bytes_max: 64 << 30,
             cache_bytes: 16 << 20,
             quick_repair_above: 64 << 20,
             check_up_to: 64 << 20,
