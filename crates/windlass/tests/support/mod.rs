@@ -158,6 +158,13 @@ impl Client {
     /// Takes one numbered frame.
     pub(crate) async fn frame(&mut self) -> Value {
         let frame = self.receive().await;
+        self.take(&frame);
+        self.send(&json!(["k", self.n])).await;
+        frame
+    }
+
+    /// Applies a numbered frame.
+    pub(crate) fn take(&mut self, frame: &Value) {
         let n = frame[1].as_u64().unwrap();
         match frame[0].as_str() {
             Some("s") => self.document = frame[3].clone(),
@@ -172,8 +179,6 @@ impl Client {
             self.events.extend(extras["e"].as_array().into_iter().flatten().cloned());
             self.outcomes.extend(extras["r"].as_array().into_iter().flatten().cloned());
         }
-        self.send(&json!(["k", n])).await;
-        frame
     }
 
     /// Takes frames until the document is so.
