@@ -33,11 +33,19 @@ pub struct SaveOptions {
     pub unsaved_max: Duration,
     /// Whether the store answers now; [`Input::Store`](crate::Input::Store) says so later.
     pub store_is_up: bool,
+    /// Whether clients are told what is saved. Not where that ends with the process: applied is all there is then, and they
+    /// need keep nothing. Default true.
+    pub is_told: bool,
 }
 
 impl Default for SaveOptions {
     fn default() -> Self {
-        Self { durability: Durability::Eager, unsaved_max: Duration::from_millis(250), store_is_up: true }
+        Self {
+            durability: Durability::Eager,
+            unsaved_max: Duration::from_millis(250),
+            store_is_up: true,
+            is_told: true,
+        }
     }
 }
 
@@ -140,6 +148,8 @@ pub(crate) struct ClientSaves {
     pub(crate) shown: Option<Shown>,
     /// Its next snapshot says that a crash undid something.
     pub(crate) restored: bool,
+    /// It is told nothing of what is saved.
+    pub(crate) is_silent: bool,
 }
 
 /// The last frame that a client was sent before the session was loaded.
@@ -171,21 +181,22 @@ impl ClientSaves {
     /// What the client's next frame says is saved; `will_be` is when the frame waits for that.
     pub(crate) fn mark(&mut self, will_be: Option<Seq>, now: Time) -> Option<Seq> {
         let saved = will_be.unwrap_or(self.saved);
-        (saved > self.told).then(|| {
+        (saved > self.told && !self.is_silent).then(|| {
             (self.told, self.told_at) = (saved, Some(now));
             saved
         })
     }
 
     /// What it is told by its welcome.
-    pub(crate) fn welcomed(&mut self) -> Seq {
+    pub(crate) fn welcomed(&mut self) -> Option<Seq> {
         self.told = self.saved;
-        self.saved
+        (!self.is_silent).then_some(self.saved)
     }
 
     /// When it is told what is saved, if nothing else is to be told.
     pub(crate) fn mark_due(&self) -> Option<Time> {
-        (self.saved > self.told).then(|| self.told_at.map_or(Time::default(), |at| at + MARKED_EVERY))
+        (self.saved > self.told && !self.is_silent)
+            .then(|| self.told_at.map_or(Time::default(), |at| at + MARKED_EVERY))
     }
 
     /// Counts an action that no record holds. True when there are as many as may be.
@@ -201,6 +212,11 @@ impl ClientSaves {
 }
 
 impl<A: App> Durable<A> {
+    /// What a client has that is new to the session.
+    pub(crate) fn client(&self) -> Box<ClientSaves> {
+        Box::new(ClientSaves { is_silent: !self.options.is_told, ..ClientSaves::default() })
+    }
+
     pub(crate) fn new(options: SaveOptions) -> Self {
         Self {
             options,

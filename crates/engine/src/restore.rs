@@ -45,7 +45,7 @@ impl<A: App> Session<A> {
         session.identity.clone_from(&head.identity);
         (session.used, session.admitted) = (true, head.admitted);
         for record in &head.clients {
-            let client = restore_client(record, &head, resumable, now);
+            let client = restore_client(record, &head, resumable, now, !saves.is_told);
             session.clients.push(client.ok_or_else(|| corrupt("a client has no token"))?);
         }
         let mut durable = Durable::new(saves);
@@ -98,7 +98,13 @@ impl<A: App> Session<A> {
     }
 }
 
-fn restore_client(record: &ClientRecord<'_>, head: &Head<'_>, resumable: bool, now: Time) -> Option<Client> {
+fn restore_client(
+    record: &ClientRecord<'_>,
+    head: &Head<'_>,
+    resumable: bool,
+    now: Time,
+    is_silent: bool,
+) -> Option<Client> {
     let current = unhex(&record.token)?;
     let offered = match &record.offered {
         Some(offered) => Some(unhex(offered)?),
@@ -122,6 +128,7 @@ fn restore_client(record: &ClientRecord<'_>, head: &Head<'_>, resumable: bool, n
     client.saves = Some(Box::new(ClientSaves {
         saved: record.last,
         shown: Some(Shown { epoch, n, whole, frozen: head.frozen }),
+        is_silent,
         ..ClientSaves::default()
     }));
     Some(client)

@@ -382,6 +382,16 @@ impl<A: App> Session<A> {
         timers.chain(self.save_deadline()).min()
     }
 
+    /// Lets go of what the clients were told of the view: they get a snapshot when they come back. For a session that has
+    /// to stay in memory though nobody is there.
+    pub fn forget_shown(&mut self) {
+        if !self.is_attached() {
+            self.shadow.void();
+            self.jobs_shadow.void();
+            self.clients.iter_mut().for_each(|client| client.stream.forget());
+        }
+    }
+
     /// Takes one input.
     pub fn handle(&mut self, app: &A, input: Input<'_, A>, now: Time) {
         if let Some(durable) = &mut self.durable {
@@ -493,6 +503,7 @@ impl<A: App> Session<A> {
         if let Some(durable) = &mut self.durable {
             durable.touched = true;
         }
+        self.jobs.urgent |= turn.is_urgent;
         self.dirty |= matches!(mode, Mode::Atomic | Mode::InPlace);
         // The end of a job, say, comes once: it must not go with an action that shared its turn.
         self.batch.is_fixed |= mode == Mode::InPlace || !turn.origin.cause.is_action();

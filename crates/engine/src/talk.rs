@@ -65,7 +65,7 @@ impl<A: App> Session<A> {
         self.admitted += 1;
         let mut client = Client::new(hello.client, secret, now);
         client.born = self.admitted;
-        client.saves = self.durable.as_ref().map(|_| Box::default());
+        client.saves = self.durable.as_ref().map(|durable| durable.client());
         self.clients.push(client);
         let at = self.clients.len() - 1;
         self.attach(app, at, connection, hello, Given::New(secret), now);
@@ -113,7 +113,7 @@ impl<A: App> Session<A> {
             saves.resend_until = undone.then_some(now + RESEND_MAX);
             let of_before = unclean && hello.epoch < options.epoch;
             saves.restored |= of_before && saves.shown.is_some_and(|shown| shown.is_before(hello.epoch, hello.n));
-            saved = Some(saves.welcomed());
+            saved = saves.welcomed();
         }
         let welcome = frame::Welcome {
             session: options.id,

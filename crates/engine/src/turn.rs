@@ -22,6 +22,7 @@ pub struct Turn<A: App> {
     pub(crate) posts: Vec<A::Post>,
     pub(crate) task: Option<A::Task>,
     pub(crate) hold: Option<bool>,
+    pub(crate) is_urgent: bool,
 }
 
 /// What causes a turn.
@@ -109,6 +110,7 @@ impl<A: App> Turn<A> {
             posts: Vec::new(),
             task: None,
             hold: None,
+            is_urgent: false,
         }
     }
 
@@ -145,6 +147,11 @@ impl<A: App> Turn<A> {
     /// Answers the action later: runs `task` and waits for its [`Input::Settle`](crate::Input::Settle).
     pub fn answer_later(&mut self, task: A::Task) {
         self.task = Some(task);
+    }
+
+    /// Asks for the record with this turn at once: somebody waits until it is saved.
+    pub fn save_now(&mut self) {
+        self.is_urgent = true;
     }
 
     /// Keeps every frame back until [`Turn::release`] or a second has passed.

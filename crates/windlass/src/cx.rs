@@ -39,6 +39,12 @@ pub struct Cx<S: State> {
 }
 
 impl<S: State> Cx<S> {
+    /// Asks for the session's record at once.
+    pub(crate) fn save_now(&mut self) -> Result {
+        self.turn.save_now();
+        Ok(())
+    }
+
     pub(crate) fn new(turn: Turn<Program<S>>, services: &Arc<Services>) -> Self {
         Self { turn, reply: None, services: Arc::clone(services) }
     }

@@ -457,7 +457,7 @@ impl<S: State> Hub<S> {
         hello: &Hello,
         guest: &Guest,
     ) -> Result<Arc<Cell<S>>, Close> {
-        if self.keeper.is_full() {
+        if self.keeper.is_full(self.sessions()) {
             return Err(busy());
         }
         let state = windlass_engine::guard(|| (self.init)()).map_err(|panic| {

@@ -116,7 +116,7 @@ impl Keeper {
     pub(crate) fn save_options(&self) -> SaveOptions {
         let unsaved_max = if self.is_durable { self.keeping.unsaved_max } else { NEVER };
         let durability = if self.is_durable { self.keeping.durability } else { Durability::Eager };
-        SaveOptions { durability, unsaved_max, store_is_up: !self.is_failing() }
+        SaveOptions { durability, unsaved_max, store_is_up: !self.is_failing(), is_told: self.is_durable }
     }
 
     pub(crate) fn is_failing(&self) -> bool {
@@ -202,10 +202,13 @@ impl Keeper {
         lock(&self.parked).remove(id);
     }
 
-    /// Whether no session may be added to those that there are.
-    pub(crate) fn is_full(&self) -> bool {
-        let parked = lock(&self.parked);
-        parked.len() >= self.keeping.parked_max || parked.bytes() as u64 >= self.keeping.parked_bytes_max
+    /// Whether no session may be added to those that there are, so many of them in memory. What earlier processes have
+    /// left counts as well.
+    pub(crate) fn is_full(&self, live: usize) -> bool {
+        let (usage, parked) = (self.store.usage(), lock(&self.parked));
+        let stored = usize::try_from(usage.sessions).unwrap_or(usize::MAX).saturating_sub(live);
+        parked.len().max(stored) >= self.keeping.parked_max
+            || (parked.bytes() as u64).max(usage.record_bytes) >= self.keeping.parked_bytes_max
     }
 
     /// The one that has to go, when more are parked than may be.

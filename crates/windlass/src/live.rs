@@ -312,9 +312,16 @@ pub struct Totals {
 const SAVED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A change of a session that was handed over. Given by [`Handle::update`]; it is made whether or not this is kept.
-#[derive(Debug)]
 pub struct Updating {
     outcome: tokio::sync::oneshot::Receiver<Result>,
+    /// Has the session's record saved at once.
+    hurry: Box<dyn FnOnce() + Send>,
+}
+
+impl std::fmt::Debug for Updating {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Updating")
+    }
 }
 
 impl Updating {
@@ -333,6 +340,7 @@ impl Updating {
     ///
     /// The change's own; `gone` when its session went before it was saved.
     pub async fn saved(self) -> Result {
+        (self.hurry)();
         self.outcome.await.unwrap_or_else(|_| Err(Error::refuse("gone", "the session went before this was saved")))
     }
 }
@@ -388,7 +396,14 @@ impl<S: State> Handle<S> {
             outcome
         });
         self.hub.update_saved(self.session, update, saving)?;
-        Ok(Updating { outcome })
+        let (hub, session) = (Arc::clone(&self.hub), self.session);
+        let hurry = move || {
+            if hub.keeper.is_durable() {
+                // A session that is gone has told so, and one that is so busy saves soon.
+                let _ = hub.update(session, Box::new(|_, cx| cx.save_now()));
+            }
+        };
+        Ok(Updating { outcome, hurry: Box::new(hurry) })
     }
 
     /// What the session's clients see, as JSON. Waits for the turn that is under way.

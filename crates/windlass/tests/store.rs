@@ -28,7 +28,7 @@ fn app(store: &Arc<Disk>) -> App<Counter> {
         .action("add", |state, _cx, by: i64| state.count += by)
         .action("go", |state, cx: &mut Cx<Counter>, url: String| {
             state.count += 100;
-            cx.navigate(url);
+            cx.navigate(url)
         })
         .action("edit", |state: &mut Counter, _cx, to: i64| state.count = to)
         .in_place()

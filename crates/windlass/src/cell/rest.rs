@@ -44,8 +44,13 @@ impl<S: State> Cell<S> {
         let mut core = lock(&self.core);
         let after = if core.session.is_used() { patience.expire_after } else { patience.unused_after };
         let parks = self.hub.program.keeps_states() && core.session.is_used() && detached >= patience.park_after;
-        if core.failed || !core.is_idle() {
-            // Not now.
+        if core.failed {
+            // Over.
+        } else if !core.is_idle() {
+            if parks {
+                // It has to stay while something runs, and so much of it need not.
+                core.session.forget_shown();
+            }
         } else if detached >= after {
             self.end(&mut core);
         } else if parks && !core.is_parking {
@@ -161,5 +166,146 @@ impl<S: State> Cell<S> {
         let mut core = lock(&self.core);
         core.failed = true;
         core.end_work();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Condvar;
+    use std::sync::Mutex;
+
+    use serde::{Deserialize, Serialize};
+    use windlass_engine::ConnectionId;
+    use windlass_protocol::{ClientMessage, Dialect, Hello};
+    use windlass_store::{Claim, Epoch, Expired, Key, MemoryStore, Node, Outcome, Save, SessionStore, StoreError};
+
+    use super::*;
+    use crate::App;
+    use crate::guest::Guest;
+    use crate::hub::Hub;
+    use crate::outlet::Outlet;
+
+    #[derive(Clone, Default, Serialize, Deserialize)]
+    struct Counter {
+        count: u64,
+    }
+
+    /// A disk that takes its time.
+    struct Slow {
+        store: MemoryStore,
+        is_shut: Mutex<bool>,
+        opened: Condvar,
+    }
+
+    impl Slow {
+        fn shut(&self, is_shut: bool) {
+            *self.is_shut.lock().unwrap() = is_shut;
+            self.opened.notify_all();
+        }
+    }
+
+    impl SessionStore for Slow {
+        fn claim(&self, key: Key, node: Node) -> Result<Claim, StoreError> {
+            self.store.claim(key, node)
+        }
+
+        fn save(&self, batch: &[Save]) -> Vec<Outcome> {
+            drop(self.opened.wait_while(self.is_shut.lock().unwrap(), |is_shut| *is_shut).unwrap());
+            self.store.save(batch)
+        }
+
+        fn release(&self, key: Key, epoch: Epoch) -> Result<bool, StoreError> {
+            self.store.release(key, epoch)
+        }
+
+        fn remove(&self, key: Key, epoch: Epoch) -> Result<bool, StoreError> {
+            self.store.remove(key, epoch)
+        }
+
+        fn expired(&self, now: u64, max: usize) -> Result<Vec<Expired>, StoreError> {
+            self.store.expired(now, max)
+        }
+    }
+
+    fn hello(token: Option<&str>) -> Hello {
+        let token = token.map_or("null".to_owned(), |token| format!("\"{token}\""));
+        let text = format!(r#"["h",{{"client":"0f1e2d3c4b5a69788796a5b4","instance":"01","token":{token}}}]"#);
+        let Ok(ClientMessage::Hello(hello)) = ClientMessage::decode(&text) else { panic!("a hello") };
+        *hello
+    }
+
+    struct Bench {
+        disk: Arc<Slow>,
+        hub: Arc<Hub<Counter>>,
+        connections: u64,
+        token: Option<String>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let disk = Arc::new(Slow { store: MemoryStore::new(1), is_shut: Mutex::default(), opened: Condvar::new() });
+            let app = App::new(Counter::default)
+                .action("add", |state: &mut Counter, _cx, by: u64| state.count += by)
+                .store(Arc::<Slow>::clone(&disk));
+            Self { disk, hub: Arc::clone(&app.build().unwrap().hub), connections: 0, token: None }
+        }
+
+        /// Comes in, and says that session and outlet.
+        fn come(&mut self) -> (Arc<Cell<Counter>>, Arc<Outlet>) {
+            self.connections += 1;
+            let outlet = Arc::new(Outlet::new(ConnectionId(self.connections), Dialect::Compact));
+            let cell = self.hub.welcome(&outlet, hello(self.token.as_deref()), &Guest::default()).unwrap();
+            let welcome = outlet.pop().map(|frame| String::from_utf8(frame.to_vec()).unwrap()).unwrap_or_default();
+            if let Some((_, rest)) = welcome.split_once("\"token\":\"") {
+                self.token = rest.split_once('"').map(|(token, _)| token.to_owned());
+            }
+            (cell, outlet)
+        }
+    }
+
+    /// Does what the connection's task would, and lets other tasks and the writer go on, until it is so.
+    async fn until(cell: &Arc<Cell<Counter>>, so: impl Fn() -> bool) {
+        while !so() {
+            cell.run_if_free(None);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// RESUME. Whoever comes while the record is on its way to the disk keeps the session where it is.
+    #[tokio::test]
+    async fn who_comes_back_while_a_session_is_parked_finds_it_and_it_is_parked_when_they_have_gone() {
+        let mut bench = Bench::new();
+        let (cell, outlet) = bench.come();
+        cell.texts(&outlet, &mut vec!["[\"a\",1,\"add\",5]".into()]);
+        until(&cell, || lock(&cell.core).session.saved_turn() > 0).await;
+        bench.disk.shut(true);
+        cell.lost(outlet.id);
+        cell.park();
+        assert!(lock(&cell.core).is_parking);
+        let (again, outlet) = bench.come();
+        assert!(Arc::ptr_eq(&cell, &again), "it is still here");
+        bench.disk.shut(false);
+        until(&cell, || cell.hub.keeper.stats().is_some_and(|stats| stats.waiting == 0)).await;
+        cell.texts(&outlet, &mut vec!["[\"a\",2,\"add\",1]".into()]);
+        assert_eq!(cell.view().unwrap()["count"], 6);
+        assert!(bench.hub.find(cell.id).is_some());
+        cell.lost(outlet.id);
+        cell.park();
+        until(&cell, || bench.hub.find(cell.id).is_none()).await;
+        let (loaded, _) = bench.come();
+        assert!(!Arc::ptr_eq(&cell, &loaded) && loaded.id == cell.id && loaded.epoch > cell.epoch);
+        assert_eq!(loaded.view().unwrap()["count"], 6);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_somebody_made_up_opens_no_session_that_is_parked() {
+        let mut bench = Bench::new();
+        let (cell, outlet) = bench.come();
+        cell.texts(&outlet, &mut vec!["[\"a\",1,\"add\",5]".into()]);
+        cell.lost(outlet.id);
+        cell.park();
+        until(&cell, || bench.hub.find(cell.id).is_none()).await;
+        bench.token = Some(format!("{}.{}", cell.id, "0".repeat(32)));
+        assert_ne!(bench.come().0.id, cell.id);
     }
 }
