@@ -49,8 +49,7 @@ pub(crate) async fn serve() -> Result<()> {
     let pool = PoolOptions { threads: BUSY, queue_max: 100_000, owner_queue_max: 100_000, ..PoolOptions::default() };
     App::new(Bench::default)
         // The generator sends as fast as it is answered.
-        .messages_per_second(u32::MAX)
-        .bytes_per_second(u32::MAX)
+        .limits(crate::unhurried())
         .pool("jobs", pool)
         .action("add", |state, _cx, by: i64| state.count += by)
         .action("noop", |_: &mut Bench, cx: &mut Cx<Bench>, _: i64| {

@@ -25,6 +25,16 @@ use report::Report;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// A generator asks for more than a page may.
+fn unhurried() -> windlass::Limits {
+    windlass::Limits {
+        messages_per_second: u32::MAX,
+        bytes_per_second: u32::MAX,
+        actions_per_second: u32::MAX,
+        ..windlass::Limits::default()
+    }
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();

@@ -46,5 +46,5 @@ fn plain_rows() -> App<Plain> {
 
 async fn serve<S: Clone + Send + 'static + Serialize>(app: App<S>) -> crate::Result<()> {
     // One page acts as fast as it can, which no page may by default.
-    app.messages_per_second(u32::MAX).serve("127.0.0.1:0").await.map_err(|error| format!("{error:?}").into())
+    app.limits(crate::unhurried()).serve("127.0.0.1:0").await.map_err(|error| format!("{error:?}").into())
 }

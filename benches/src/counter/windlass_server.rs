@@ -10,8 +10,7 @@ struct Counter {
 pub(crate) async fn serve() -> crate::Result<()> {
     App::new(Counter::default)
         // The generator sends as fast as it is answered.
-        .messages_per_second(u32::MAX)
-        .bytes_per_second(u32::MAX)
+        .limits(crate::unhurried())
         .action("add", |state, _cx, by: i64| state.count += by)
         .serve("127.0.0.1:0")
         .await

@@ -4,6 +4,8 @@
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Levels of JSON in one message from a client; beyond: close `bad_message`.
 pub const DEPTH_MAX: usize = 64;
+/// Members of all objects in one message from a client; beyond: close `bad_message`.
+pub const KEYS_MAX: usize = 4_096;
 /// Bytes in the name of an action; beyond: close `bad_message`.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Actions that a client may have sent without an outcome; beyond: the server stops reading.

@@ -7,7 +7,7 @@ use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::limits::{DEPTH_MAX, NAME_BYTES_MAX};
+use crate::limits::{DEPTH_MAX, KEYS_MAX, NAME_BYTES_MAX};
 use crate::{ClientId, Close, CloseCode, Dialect, Epoch, EventId, FrameNumber, Seq};
 
 /// One message from a client, borrowed from the frame that carried it.
@@ -95,6 +95,8 @@ pub enum DecodeError {
     },
     /// More than [`DEPTH_MAX`] levels.
     TooDeep,
+    /// More than [`KEYS_MAX`] members.
+    TooManyKeys,
     /// A name of more than [`NAME_BYTES_MAX`] bytes.
     NameTooLong {
         /// The action that carries it.
@@ -107,6 +109,7 @@ impl fmt::Display for DecodeError {
         match self {
             Self::Malformed { line, column } => write!(f, "no message at line {line}, column {column}"),
             Self::TooDeep => write!(f, "more than {DEPTH_MAX} levels of JSON"),
+            Self::TooManyKeys => write!(f, "more than {KEYS_MAX} members in its objects"),
             Self::NameTooLong { .. } => write!(f, "an action name of more than {NAME_BYTES_MAX} bytes"),
         }
     }
@@ -118,7 +121,7 @@ impl From<&DecodeError> for Close {
     fn from(error: &DecodeError) -> Self {
         let seq = match error {
             DecodeError::NameTooLong { seq } => Some(*seq),
-            DecodeError::Malformed { .. } | DecodeError::TooDeep => None,
+            DecodeError::Malformed { .. } | DecodeError::TooDeep | DecodeError::TooManyKeys => None,
         };
         Self { seq, ..Self::new(CloseCode::BadMessage) }
     }
@@ -136,8 +139,12 @@ impl<'a> ClientMessage<'a> {
 
     pub(crate) fn decode_in(dialect: Dialect, text: &'a str) -> Result<Self, DecodeError> {
         // Before the parser: a raw value is skipped without recursion, but whoever reads it later recurses.
-        if depth(text) > DEPTH_MAX {
+        let (deepest, keys) = measure(text);
+        if deepest > DEPTH_MAX {
             return Err(DecodeError::TooDeep);
+        }
+        if keys > KEYS_MAX {
+            return Err(DecodeError::TooManyKeys);
         }
         let message = match dialect {
             Dialect::Compact => serde_json::from_str(text),
@@ -153,9 +160,9 @@ impl<'a> ClientMessage<'a> {
     }
 }
 
-/// The deepest nesting of brackets outside strings, an upper bound of the levels of JSON.
-fn depth(text: &str) -> usize {
-    let (mut level, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+/// The deepest nesting of brackets outside strings, an upper bound of the levels of JSON, and how many members there are.
+fn measure(text: &str) -> (usize, usize) {
+    let (mut level, mut deepest, mut keys, mut in_string, mut escaped) = (0usize, 0, 0usize, false, false);
     for byte in text.bytes() {
         match byte {
             _ if escaped => escaped = false,
@@ -166,10 +173,11 @@ fn depth(text: &str) -> usize {
                 deepest = deepest.max(level);
             }
             b']' | b'}' if !in_string => level = level.saturating_sub(1),
+            b':' if !in_string => keys += 1,
             _ => {}
         }
     }
-    deepest
+    (deepest, keys)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for ClientMessage<'a> {
@@ -338,6 +346,9 @@ mod tests {
     fn depth_is_bounded_whatever_strings_hold() {
         let deep = format!(r#"["a",1,"x",{}{}]"#, "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(ClientMessage::decode(&deep).unwrap_err(), DecodeError::TooDeep);
+        let members = |many: usize| format!("[\"a\",1,\"x\",{{{}}}]", vec!["\":\":0"; many].join(","));
+        assert!(ClientMessage::decode(&members(KEYS_MAX)).is_ok());
+        assert_eq!(ClientMessage::decode(&members(KEYS_MAX + 1)).unwrap_err(), DecodeError::TooManyKeys);
         let flat = format!(r#"["a",1,"x","{}\"["]"#, "[".repeat(1_000));
         assert!(ClientMessage::decode(&flat).is_ok());
     }

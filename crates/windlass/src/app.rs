@@ -18,16 +18,16 @@ use windlass_jobs::PoolOptions;
 use crate::cell::Patience;
 use crate::durable::Kept;
 use crate::fields::Field;
-use crate::guest::{Authenticate, Per};
+use crate::guest::{Authenticate, Login, Per};
 use crate::hooks::Hooks;
 use crate::hub::{Hub, HubOptions};
+use crate::limits::Limits;
 use crate::live::Live;
 use crate::named::{self, Reviver};
 use crate::nested::Nestling;
 use crate::page::Page;
 use crate::pools::{DEFAULT_POOL, Pools};
 use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
-use crate::rate::RateOptions;
 use crate::server::{Server, Signals};
 use crate::services::Services;
 use crate::test::{Stage, Test};
@@ -64,7 +64,6 @@ pub struct App<S: State, V = Whole> {
     pub(crate) nestlings: Vec<Nestling>,
     pub(crate) options: HubOptions,
     pub(crate) allowed_hosts: Vec<String>,
-    handshakes_max: usize,
     pools: Vec<PoolOptions>,
     callbacks: HashMap<&'static str, TypeId>,
     revivers: HashMap<&'static str, Reviver<S>>,
@@ -97,7 +96,10 @@ impl<S: State> App<S, Whole> {
             options: HubOptions {
                 message_bytes_max: windlass_protocol::limits::MESSAGE_BYTES_MAX,
                 echoes: false,
-                rate: RateOptions::default(),
+                limits: Limits::default(),
+                trusted: Vec::new(),
+                require_origin: false,
+                login: Login::default(),
                 sessions_max: 100_000,
                 allowed_origins: Vec::new(),
                 patience: Patience {
@@ -108,7 +110,6 @@ impl<S: State> App<S, Whole> {
                 stage: None,
             },
             allowed_hosts: Vec::new(),
-            handshakes_max: 1024,
             pools: vec![PoolOptions { name: DEFAULT_POOL.to_owned(), ..PoolOptions::default() }],
             callbacks: HashMap::new(),
             revivers: HashMap::new(),
@@ -140,7 +141,6 @@ impl<S: State> App<S, Whole> {
             nestlings: self.nestlings,
             options: self.options,
             allowed_hosts: self.allowed_hosts,
-            handshakes_max: self.handshakes_max,
             pools: self.pools,
             callbacks: self.callbacks,
             revivers: self.revivers,
@@ -344,6 +344,33 @@ impl<S: State, V: View<S>> App<S, V> {
         self
     }
 
+    /// The address that people see, when a proxy is in front: `https://app.example`. Its pages may connect, and its host is
+    /// answered to, as [`App::allowed_origin`] and [`App::allowed_host`] would have it.
+    ///
+    /// # Errors
+    ///
+    /// [`App::build`] gives them: what is no address with `http://` or `https://`.
+    pub fn public_url(mut self, url: impl AsRef<str>) -> Self {
+        let url = url.as_ref();
+        let parts = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
+        let authority = parts.map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        match (parts, authority) {
+            (Some((scheme, _)), Some(authority)) if !authority.is_empty() && !authority.contains(['@', ' ']) => {
+                self.options.allowed_origins.push(format!("{scheme}://{authority}"));
+                self.allowed_hosts.push(authority.to_owned());
+            }
+            _ => self.problems.push(format!("`public_url` \"{url}\": write https://app.example")),
+        }
+        self
+    }
+
+    /// Whether only pages may connect: requests for a socket, and those that may change something, that come without an
+    /// Origin are refused then. By default programs may connect too.
+    pub fn require_origin(mut self, require: bool) -> Self {
+        self.options.require_origin = require;
+        self
+    }
+
     /// A host name that a server on loopback, or an app in a router of yours, answers to besides the loopback ones.
     pub fn allowed_host(mut self, host: impl Into<String>) -> Self {
         self.allowed_hosts.push(host.into());
@@ -408,7 +435,8 @@ impl<S: State, V: View<S>> App<S, V> {
     pub fn echo(mut self) -> Self {
         self.options.echoes = true;
         self.options.message_bytes_max = 32 * 1024 * 1024;
-        self.options.rate = RateOptions { messages_per_second: u32::MAX, bytes_per_second: u32::MAX };
+        self.options.limits.messages_per_second = u32::MAX;
+        self.options.limits.bytes_per_second = u32::MAX;
         self
     }
 
@@ -420,7 +448,7 @@ impl<S: State, V: View<S>> App<S, V> {
         if messages == 0 {
             self.problems.push("`messages_per_second` is at least 1".to_owned());
         }
-        self.options.rate.messages_per_second = messages.max(1);
+        self.options.limits.messages_per_second = messages.max(1);
         self
     }
 
@@ -429,16 +457,16 @@ impl<S: State, V: View<S>> App<S, V> {
         if bytes == 0 {
             self.problems.push("`bytes_per_second` is at least 1".to_owned());
         }
-        self.options.rate.bytes_per_second = bytes.max(1);
+        self.options.limits.bytes_per_second = bytes.max(1);
         self
     }
 
     /// How many connections may be open whose first request has not come whole, 1,024 by default and at least 1.
     ///
-    /// Further ones wait with the operating system until one of those is through, which takes 10 seconds at most: then
-    /// it is cut. Sockets that are open are not counted.
+    /// For one more the one that has waited longest is cut; after 10 seconds it is anyway. Sockets that are open are not
+    /// counted.
     pub fn handshakes_max(mut self, connections: usize) -> Self {
-        self.handshakes_max = connections.max(1);
+        self.options.limits.handshakes_max = connections.max(1);
         self
     }
 
@@ -578,10 +606,9 @@ impl<S: State, V: View<S>> App<S, V> {
     /// As [`App::build`]; an address that cannot be listened on.
     pub async fn bind(mut self, addr: impl ToSocketAddrs + std::fmt::Display) -> Result<Server<S>> {
         let (hosts, drain) = (std::mem::take(&mut self.allowed_hosts), self.drain);
-        let handshakes_max = self.handshakes_max;
         let live = self.assemble()?;
         let router = live.router();
-        Server::bind(addr, live, router, hosts, (drain, handshakes_max)).await
+        Server::bind(addr, live, router, hosts, drain).await
     }
 
     /// Listens, prints `listening on http://…`, and serves until SIGTERM or SIGINT.

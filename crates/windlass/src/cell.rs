@@ -14,10 +14,11 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use windlass_engine::{
     Account, ConnectionId, Fault, Input, JobReport, Output, Scratch, Session, Ticket, Time, token_hash,
 };
-use windlass_protocol::{ClientId, Close, CloseCode, Epoch, Hello, JobId, Secret, SessionId};
+use windlass_protocol::{ClientId, ClientMessage, Close, CloseCode, Epoch, Hello, JobId, Secret, SessionId};
 
+use crate::allowance::Allowance;
 use crate::callback::owner;
-use crate::guest::Guest;
+use crate::guest::{Guest, Login};
 use crate::hub::Hub;
 use crate::inbox::{Entry, Inbox, Untaken};
 use crate::job_work::Reporter;
@@ -25,6 +26,7 @@ use crate::keeper::Stored;
 use crate::outlet::Outlet;
 use crate::parked::Holder;
 use crate::program::{Post, Program, State, Update};
+use crate::quota::Place;
 use crate::role::Role;
 use crate::session_jobs::SessionJobs;
 use crate::test::{Instead, Returns};
@@ -40,6 +42,10 @@ pub(crate) struct Cell<S: State> {
     pub(crate) epoch: Epoch,
     /// Whose the room is that it takes, as long as it is nobody's who is known.
     holder: Holder,
+    /// Its place among those of its address, until it is gone.
+    _place: Option<Place>,
+    /// What its pages have sent of the actions that they may.
+    pub(crate) allowance: Allowance,
     /// Whose it is, beside the session: a hello must not wait for a turn that takes long.
     identity: Mutex<Option<Arc<str>>>,
     hub: Arc<Hub<S>>,
@@ -93,13 +99,15 @@ impl<S: State> Cell<S> {
         hub: Arc<Hub<S>>,
         epoch: Epoch,
         session: Session<Program<S>>,
-        holder: Holder,
+        (holder, place): (Holder, Option<Place>),
         keeps_records: bool,
     ) -> Self {
         Self {
             id: session.id(),
             epoch,
             holder,
+            _place: place,
+            allowance: Allowance::default(),
             identity: Mutex::new(session.identity().cloned()),
             role: Role::default(),
             inbox: Mutex::default(),
@@ -152,9 +160,10 @@ impl<S: State> Cell<S> {
     }
 
     /// Whether a guest may have this session: it is theirs, or they have logged in and it was nobody's.
-    pub(crate) fn admits(&self, guest: &Guest, client: ClientId) -> bool {
+    pub(crate) fn admits(&self, guest: &Guest, client: ClientId, login: Login) -> bool {
         let mut identity = lock(&self.identity);
         match (&*identity, &guest.identity) {
+            (None, Some(_)) if login == Login::Fresh => false,
             (None, Some(subject)) => {
                 *identity = Some(Arc::clone(subject));
                 lock(&self.inbox).push(Entry::Identify(Arc::clone(subject), client));
@@ -215,7 +224,7 @@ impl<S: State> Cell<S> {
         if outlet.waiting() == 0 && self.take() {
             self.work(Some(connection), |core, now| {
                 for text in texts.drain(..) {
-                    core.text(&self.hub, outlet, &text, now);
+                    core.text(self, outlet, &text, now);
                 }
             });
             return;
@@ -451,7 +460,7 @@ impl<S: State> Cell<S> {
             }
             Entry::Text(outlet, text) => {
                 outlet.take_waiting();
-                return core.text(&self.hub, &outlet, &text, now);
+                return core.text(self, &outlet, &text, now);
             }
             Entry::Lost(connection) => {
                 core.outlets.retain(|outlet| outlet.id != connection);
@@ -611,10 +620,15 @@ impl<S: State> Core<S> {
         }
     }
 
-    fn text(&mut self, hub: &Hub<S>, outlet: &Outlet, text: &str, now: Time) {
-        let connection = outlet.id;
+    fn text(&mut self, cell: &Cell<S>, outlet: &Outlet, text: &str, now: Time) {
+        let (hub, connection) = (&cell.hub, outlet.id);
         match outlet.dialect.decode(text) {
-            Ok(message) => self.session.handle(&hub.program, Input::Message { connection, message }, now),
+            Ok(message) => {
+                if let ClientMessage::Action(_) = message {
+                    cell.allowance.take(hub.options.limits.actions_per_second, now);
+                }
+                self.session.handle(&hub.program, Input::Message { connection, message }, now);
+            }
             Err(error) => {
                 tracing::debug!(%error, "bad message");
                 if let Some(outlet) = self.outlet(connection) {

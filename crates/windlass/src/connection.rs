@@ -25,21 +25,28 @@ use crate::guest::Guest;
 use crate::hub::{BUSY_RETRY, Hub};
 use crate::outlet::Outlet;
 use crate::program::State;
-use crate::rate::Rate;
+use crate::rate::{Rate, RateOptions};
+use crate::server::OpenConnection;
 use crate::socket::{Socket, wire_len};
+use crate::watched::Watched;
 
 /// The life of a connection from the upgraded socket until it has found its session; the rest is a task of its own.
 /// `guest` says who it is, or that they are turned away.
-pub(crate) async fn serve<S: State>(hub: Arc<Hub<S>>, dialect: Dialect, upgraded: Upgraded, guest: Option<Guest>) {
+pub(crate) async fn serve<S: State>(
+    hub: Arc<Hub<S>>,
+    dialect: Dialect,
+    upgraded: Upgraded,
+    guest: Result<Guest, Close>,
+) {
     let message_bytes_max = hub.options.message_bytes_max;
     // Nearly always a bare TCP stream, which is then worked on without the layers that carried it here.
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
+    match upgraded.downcast::<TokioIo<Watched<TcpStream>>>() {
         Ok(parts) => {
             // Copied, and what hyper read into is dropped here: it would stay as long as the connection.
             let Parts { io, read_buf, .. } = parts;
             let read = read_buf.to_vec();
             drop(read_buf);
-            greet(hub, dialect, Socket::new(io.into_inner(), read, message_bytes_max), guest).await;
+            greet(hub, dialect, Socket::new(io.into_inner().into_inner(), read, message_bytes_max), guest).await;
         }
         Err(upgraded) => {
             greet(hub, dialect, Socket::new(TokioIo::new(upgraded), Vec::new(), message_bytes_max), guest).await;
@@ -53,13 +60,16 @@ async fn greet<S: State, IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     hub: Arc<Hub<S>>,
     dialect: Dialect,
     socket: Socket<IO>,
-    guest: Option<Guest>,
+    guest: Result<Guest, Close>,
 ) {
     let (tasks, closing) = (hub.tasks.clone(), hub.closing.clone());
     let mut connection = Connection::new(hub, dialect, socket);
     match guest {
-        Some(guest) => connection.guest = Some(Box::new(guest)),
-        None => connection.outlet.close(Close::new(CloseCode::Login)),
+        Ok(mut guest) => {
+            connection._open = guest.open.take();
+            connection.guest = Some(Box::new(guest));
+        }
+        Err(close) => connection.outlet.close(close),
     }
     // Until hello nobody knows this connection, so that it listens for the end itself.
     let greeted = tokio::select! {
@@ -84,6 +94,8 @@ struct Connection<S: State, IO> {
     cell: Option<Arc<Cell<S>>>,
     /// Who it is, until the session is found.
     guest: Option<Box<Guest>>,
+    /// Counts the connection, as long as it is there.
+    _open: Option<Arc<OpenConnection>>,
     /// Something was sent of which the session has not heard that it has left.
     unflushed: bool,
     /// The peer broke RFC 6455: the code of the RFC that the close says.
@@ -172,13 +184,14 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         let outlet = Arc::new(Outlet::new(hub.connection_id(), dialect));
         let now = Instant::now();
         let due = now + HELLO_MAX;
-        let rate = Rate::new(hub.options.rate, now);
+        let rate = Rate::new(RateOptions::from(&hub.options.limits), now);
         Self {
             hub,
             socket,
             outlet,
             cell: None,
             guest: None,
+            _open: None,
             unflushed: false,
             broken: None,
             phase: Phase::Open,
@@ -289,11 +302,23 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         let room = TEXTS_MAX.saturating_sub(self.outlet.waiting());
         let now = Instant::now();
         while texts.len() < room && !self.outlet.is_full() {
+            let was_held = self.reads_at.is_some();
             self.reads_at = self.rate.resumes_at(now);
             if self.reads_at.is_some() {
+                if !was_held {
+                    self.hub.counters.pauses.add();
+                }
                 if self.rate.is_exceeded(now) {
+                    self.hub.counters.unpaused.add();
                     self.outlet.close(Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) });
                 }
+                break;
+            }
+            let rate = self.hub.options.limits.actions_per_second;
+            let owed = |cell: &Arc<Cell<S>>| cell.allowance.owed(texts.len(), rate, self.hub.time(now));
+            if let Some(owed) = self.cell.as_ref().and_then(owed) {
+                self.hub.counters.action_pauses.add();
+                self.reads_at = Some(now + owed.max(Duration::from_millis(1)));
                 break;
             }
             match self.socket.poll_read(task) {
@@ -301,6 +326,13 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                     let read = self.socket.read();
                     if read > self.accounted {
                         self.begun.get_or_insert(now);
+                        // Beyond it a message is in more pieces than it may have, or too large in any case.
+                        let most = self.hub.options.message_bytes_max as u64 + FRAGMENTS_MAX * HEADER_MAX;
+                        if read - self.accounted > most && !self.hub.options.echoes {
+                            self.hub.counters.messages_late.add();
+                            self.begun = None;
+                            self.outlet.close(CloseCode::BadMessage.into());
+                        }
                     } else {
                         (self.accounted, self.begun) = (read, None);
                     }
@@ -326,6 +358,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                     }
                 }
                 Poll::Ready(Some(Err(WsError::Capacity(CapacityError::MessageTooLong { .. })))) => {
+                    self.hub.counters.messages_large.add();
                     self.outlet.close(CloseCode::TooLarge.into());
                     break;
                 }
@@ -376,6 +409,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
         match self.outlet.dialect.decode(&first) {
             Ok(ClientMessage::Hello(hello)) => match self.hub.welcome(&self.outlet, *hello, &guest) {
                 Ok(cell) => {
+                    self.expire(&guest);
                     self.cell = Some(cell);
                     self.due = Instant::now() + PING_EVERY;
                 }
@@ -384,6 +418,24 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             Ok(_) => self.outlet.close(CloseCode::BadMessage.into()),
             Err(error) => self.outlet.close(Close::from(&error)),
         }
+    }
+
+    /// Ends the connection when the identity that has opened it does.
+    fn expire(&self, guest: &Guest) {
+        let Some(expires) = guest.expires else { return };
+        let (outlet, counters) = (Arc::downgrade(&self.outlet), Arc::clone(&self.hub.counters));
+        let closing = self.hub.closing.clone();
+        self.hub.tasks.spawn(async move {
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = tokio::time::sleep_until(expires) => {}
+            }
+            if let Some(outlet) = outlet.upgrade() {
+                counters.logins.add();
+                outlet.close(Close::new(CloseCode::Login));
+                outlet.wake();
+            }
+        });
     }
 
     /// Pings, the deadline of hello and close, and the engine's timer. It ends with a sleep that wakes the task, or over.
@@ -407,6 +459,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             }
             if stalled.is_some_and(|at| at <= now) {
                 self.begun = None;
+                self.hub.counters.messages_late.add();
                 self.outlet.close(CloseCode::BadMessage.into());
                 if let Step::Over = self.write(task) {
                     return Step::Over;
@@ -429,6 +482,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 return Step::Over;
             }
             if self.cell.is_none() && !self.hub.options.echoes {
+                self.hub.counters.hellos_late.add();
                 self.outlet.close(Close::new(CloseCode::HelloTimeout));
                 self.due = now + CLOSE_MAX;
                 if let Step::Over = self.write(task) {
@@ -459,9 +513,13 @@ thread_local! {
     static TEXTS: Lent<Vec<Utf8Bytes>> = const { Lent::new(Vec::new()) };
 }
 
-const HELLO_MAX: Duration = Duration::from_secs(10);
+pub(crate) const HELLO_MAX: Duration = Duration::from_secs(10);
 /// From its first byte to its last: the largest message needs 6.5 KB a second.
-const MESSAGE_TIME_MAX: Duration = Duration::from_secs(10);
+pub(crate) const MESSAGE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Pieces of a message: what their headers take counts, since a piece may be empty.
+pub(crate) const FRAGMENTS_MAX: u64 = 64;
+/// Of a piece: two bytes, a length of eight, and the mask.
+const HEADER_MAX: u64 = 14;
 /// Below the 30 s after which the strictest common proxies forget a quiet connection.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const MISSES_MAX: u8 = 2;
@@ -491,7 +549,7 @@ mod tests {
             peer.write_all(first).await.unwrap();
             let socket = Socket::new(io, Vec::new(), 4096);
             // A task of its own: nothing but its own timers wakes it.
-            let life = tokio::spawn(greet(hub, Dialect::Compact, socket, Some(Guest::default())));
+            let life = tokio::spawn(greet(hub, Dialect::Compact, socket, Ok(Guest::default())));
             let late = HELLO_MAX + CLOSE_MAX * 2;
             assert!(tokio::time::timeout(late, life).await.is_ok(), "it stays, after {first:?}");
         }

@@ -1,7 +1,6 @@
 //! Who connects: whom the app knows, which browser it is, and what each shares a session with.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,10 +11,14 @@ use http::header::{COOKIE, HeaderValue, ORIGIN};
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 
+use tokio::time::Instant;
 use windlass_protocol::SessionId;
 
+use crate::address::Address;
 use crate::parked::Holder;
 use crate::program::{State, View};
+use crate::quota::Quota;
+use crate::server::OpenConnection;
 use crate::{App, Error, Result, random};
 
 /// What shares a session. See [`App::session_per`].
@@ -34,13 +37,22 @@ pub enum Per {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     subject: Arc<str>,
+    lasts: Option<Duration>,
 }
 
 impl Identity {
     /// Somebody by a name of the app's own that is never given to anybody else: an account's id, say.
     #[must_use]
     pub fn new(subject: impl Into<Arc<str>>) -> Self {
-        Self { subject: subject.into() }
+        Self { subject: subject.into(), lasts: None }
+    }
+
+    /// How long it holds from now on. Then the connections that it has opened are closed with `login`, and the page comes
+    /// back when whoever it is has logged in again: to the same session.
+    #[must_use]
+    pub fn expires_in(mut self, lasts: Duration) -> Self {
+        self.lasts = Some(lasts);
+        self
     }
 
     /// The name.
@@ -52,7 +64,7 @@ impl Identity {
 
 /// Asks the app who it is.
 pub(crate) type Authenticate = Box<dyn Fn(&Parts) -> Asking + Send + Sync>;
-type Asking = Pin<Box<dyn Future<Output = Result<Option<Identity>>> + Send>>;
+pub(crate) type Asking = Pin<Box<dyn Future<Output = Result<Option<Identity>>> + Send>>;
 
 /// Who has opened a connection.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +72,24 @@ pub(crate) struct Guest {
     pub(crate) identity: Option<Arc<str>>,
     /// The hash of the browser's cookie.
     pub(crate) browser: Option<[u8; 32]>,
-    /// The network that it comes from, when that is known.
-    pub(crate) network: Option<IpAddr>,
+    /// Until when the identity holds.
+    pub(crate) expires: Option<Instant>,
+    /// Where it comes from, where that is limited.
+    pub(crate) address: Option<Address>,
+    /// What its address has taken.
+    pub(crate) quota: Option<Arc<Quota>>,
+    /// The connection that it came with, which counts until it is closed.
+    pub(crate) open: Option<Arc<OpenConnection>>,
+}
+
+/// What becomes of a stranger's session when they log in. See [`App::on_login`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    /// It goes on, with another token and without the other pages that it had.
+    #[default]
+    Keep,
+    /// It is left behind, and one of their own begins.
+    Fresh,
 }
 
 /// What a session belongs to, when it is not one tab's.
@@ -93,13 +121,21 @@ impl Home {
     }
 }
 
+impl Identity {
+    /// Who it is, and until when.
+    pub(crate) fn into_parts(self) -> (Arc<str>, Option<Instant>) {
+        // A time that no clock can count to never comes.
+        (self.subject, self.lasts.and_then(|lasts| Instant::now().checked_add(lasts)))
+    }
+}
+
 impl Guest {
     /// Whose the room is that a session takes.
     pub(crate) fn holder(&self, session: SessionId) -> Holder {
         // A browser is not it: whoever wants many cookies has them.
-        match (&self.identity, self.network) {
+        match (&self.identity, self.address) {
             (Some(subject), _) => Holder::User(Arc::clone(subject)),
-            (None, Some(network)) => Holder::Network(network),
+            (None, Some(address)) => Holder::Address(address),
             (None, None) => Holder::Alone(session),
         }
     }
@@ -117,14 +153,14 @@ impl Per {
 }
 
 /// Waits for the app's word on a guest. An error closes with `login`.
-pub(crate) async fn ask(mut asking: Asking) -> Result<Option<Arc<str>>> {
+pub(crate) async fn ask(mut asking: Asking) -> Result<Option<Identity>> {
     let answered = poll_fn(move |task| match windlass_engine::guard(|| asking.as_mut().poll(task)) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(answer)) => Poll::Ready(answer),
         Err(panic) => Poll::Ready(Err(Error::internal(format!("`authenticate` panicked: {panic}")))),
     });
     match tokio::time::timeout(ASKED_MAX, answered).await {
-        Ok(answer) => Ok(answer?.map(|identity| identity.subject)),
+        Ok(answer) => answer,
         Err(_) => Err(Error::internal(format!("`authenticate` took longer than {ASKED_MAX:?}"))),
     }
 }
@@ -223,6 +259,21 @@ impl<S: State, V: View<S>> App<S, V> {
         self.authenticate = Some(Box::new(move |parts| Box::pin(f(parts))));
         self
     }
+
+    /// What becomes of a stranger's session when they log in; it goes on by default.
+    ///
+    /// A session of somebody who is known never becomes anybody else's, whatever this says.
+    ///
+    /// ```
+    /// # use windlass::{Login, prelude::*};
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { basket: Vec<String> }
+    /// let app = App::new(Shop::default).on_login(Login::Fresh);
+    /// # let _ = app;
+    /// ```
+    pub fn on_login(mut self, login: Login) -> Self {
+        self.options.login = login;
+        self
+    }
 }
 
 const NAME: &str = "windlass_browser";
@@ -230,7 +281,7 @@ const DIGITS: usize = 32;
 /// As long as browsers keep one at most.
 const AGE_SECONDS: u32 = 400 * 24 * 60 * 60;
 /// A page that waits for longer looks broken.
-const ASKED_MAX: Duration = Duration::from_secs(5);
+pub(crate) const ASKED_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -16,15 +16,17 @@ use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token
 
 use windlass_store::{Claim, Health, SessionStore};
 
+use crate::address::Cidr;
 use crate::cell::{Cell, Patience, Saving};
-use crate::guest::{Authenticate, Cookies, Guest, Home, Per};
+use crate::guest::{Authenticate, Cookies, Guest, Home, Login, Per};
 use crate::hooks::Visit;
 use crate::inbox::Untaken;
 use crate::keeper::{Keeper, Keeping, Watch};
+use crate::limits::{Counters, Limits};
 use crate::outlet::Outlet;
 use crate::parked::Holder;
 use crate::program::{Program, Settling, State, Update};
-use crate::rate::RateOptions;
+use crate::quota::Quotas;
 use crate::registry::{Full, Registry};
 use crate::test::Stage;
 use crate::uptime::Uptime;
@@ -38,6 +40,10 @@ pub(crate) struct Hub<S: State> {
     keys: Vec<(&'static str, &'static str)>,
     pub(crate) keeper: Keeper,
     pub(crate) doors: Doors,
+    /// How often each limit was reached.
+    pub(crate) counters: Arc<Counters>,
+    /// What each address has taken.
+    pub(crate) quotas: Quotas,
     /// From which the ids of sessions are made that are not one tab's.
     key: [u8; 32],
     registry: Registry<Cell<S>>,
@@ -70,7 +76,14 @@ pub(crate) struct HubOptions {
     pub(crate) message_bytes_max: usize,
     /// Every text is sent back, and there are no sessions: for those who judge the socket.
     pub(crate) echoes: bool,
-    pub(crate) rate: RateOptions,
+    /// What peers may take.
+    pub(crate) limits: Limits,
+    /// Proxies that are believed who they were asked by.
+    pub(crate) trusted: Vec<Cidr>,
+    /// Sockets are for pages only.
+    pub(crate) require_origin: bool,
+    /// What becomes of a stranger's session when they log in.
+    pub(crate) login: Login,
     pub(crate) sessions_max: usize,
     pub(crate) allowed_origins: Vec<String>,
     /// How long sessions wait for somebody to come back, where they wait.
@@ -116,12 +129,15 @@ impl<S: State> Hub<S> {
             Keeper::new(stored.store, stored.is_durable, has_thread, stored.keeping, watch)?
         };
         let key = keeper.secret()?;
+        let quotas = Quotas::new(options.limits);
         let hub = Arc::new(Self {
             program,
             registry: Registry::new(options.sessions_max),
             uptime: Uptime::new(keeper.uptime_before()),
             keeper,
             options,
+            counters: Arc::default(),
+            quotas,
             init,
             keys,
             doors: Doors::new(per, authenticate, key),
@@ -346,8 +362,18 @@ impl<S: State> Hub<S> {
         let mut hello = Box::new(hello);
         for _ in 0..LOOKS_MAX {
             let cell = match self.known(&hello, guest)? {
-                Some(cell) => cell,
-                None => self.seat(&hello, guest, home.as_ref())?,
+                Some(cell) => {
+                    if let Some(quota) = &guest.quota {
+                        quota.give_socket_back();
+                    }
+                    cell
+                }
+                None => {
+                    if hello.token.is_some() {
+                        self.counters.tokens_unknown.add();
+                    }
+                    self.seat(&hello, guest, home.as_ref())?
+                }
             };
             hello = match cell.hello(outlet, hello, Secret(random::bytes())) {
                 Ok(()) => return Ok(cell),
@@ -364,12 +390,28 @@ impl<S: State> Hub<S> {
         let Some(token) = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok()) else { return Ok(None) };
         let cell = match self.registry.find(token.session) {
             Some(cell) => Some(cell),
-            None if self.program.keeps_states() => {
-                apart(|| self.registry.open(token.session, || self.load(token.session)))?
-            }
+            None if self.program.keeps_states() => apart(|| self.open(token.session, || self.load(token.session)))?,
             None => None,
         };
-        Ok(cell.filter(|cell| cell.accepts(hello, token.secret) && cell.admits(guest, hello.client)))
+        let login = self.options.login;
+        Ok(cell.filter(|cell| cell.accepts(hello, token.secret) && cell.admits(guest, hello.client, login)))
+    }
+
+    /// The session with that id, which is loaded when it is not in memory.
+    fn open(
+        &self,
+        id: SessionId,
+        load: impl FnOnce() -> Result<Option<Arc<Cell<S>>>, Close>,
+    ) -> Result<Option<Arc<Cell<S>>>, Close> {
+        let mut has_room = false;
+        let opened = self.registry.open(id, || {
+            has_room = true;
+            load()
+        });
+        if opened.is_err() && !has_room {
+            self.counters.sessions.add();
+        }
+        opened
     }
 
     /// The session of the guest's home, or a fresh one.
@@ -377,14 +419,14 @@ impl<S: State> Hub<S> {
         // Pages that come together find one session and not one each: one of them makes it while the others wait.
         for nth in 0..if home.is_some() { HOMES_MAX } else { 0 } {
             let Some(id) = home.map(|home| home.session(&self.key, nth)) else { break };
-            if let Some(cell) = apart(|| self.registry.open(id, || self.load_or_begin(id, hello, guest)))?
+            if let Some(cell) = apart(|| self.open(id, || self.load_or_begin(id, hello, guest)))?
                 && cell.is_open_to(guest)
             {
                 return Ok(cell);
             }
         }
         let id = SessionId(random::bytes());
-        let cell = self.registry.open(id, || self.fresh(id, None, hello, guest).map(Some))?;
+        let cell = self.open(id, || self.fresh(id, None, hello, guest).map(Some))?;
         cell.ok_or_else(busy)
     }
 
@@ -441,7 +483,7 @@ impl<S: State> Hub<S> {
         self.keys.iter().for_each(|(list, field)| session.key(list, field));
         self.keeper.woken(id);
         self.start_janitor();
-        Some(Arc::new(Cell::new(Arc::clone(self), epoch, session, Holder::Alone(id), true)))
+        Some(Arc::new(Cell::new(Arc::clone(self), epoch, session, (Holder::Alone(id), None), true)))
     }
 
     fn session_options(&self, id: SessionId, epoch: Epoch) -> SessionOptions {
@@ -458,8 +500,16 @@ impl<S: State> Hub<S> {
         guest: &Guest,
     ) -> Result<Arc<Cell<S>>, Close> {
         if self.keeper.is_full(self.sessions()) {
+            self.counters.sessions.add();
             return Err(busy());
         }
+        let place = match &guest.quota {
+            Some(quota) => Some(quota.session().ok_or_else(|| {
+                self.counters.address_sessions.add();
+                busy()
+            })?),
+            None => None,
+        };
         let state = windlass_engine::guard(|| (self.init)()).map_err(|panic| {
             tracing::error!(%panic, "the app's initial state panicked");
             Close::new(CloseCode::SessionFailed)
@@ -474,7 +524,8 @@ impl<S: State> Hub<S> {
         if keeps_records {
             session.keep_records(self.keeper.save_options());
         }
-        let cell = Arc::new(Cell::new(Arc::clone(self), epoch, session, guest.holder(id), keeps_records));
+        let holder = (guest.holder(id), place);
+        let cell = Arc::new(Cell::new(Arc::clone(self), epoch, session, holder, keeps_records));
         if let Some(identity) = &guest.identity {
             cell.identify(Arc::clone(identity), hello.client);
         }

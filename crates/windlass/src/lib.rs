@@ -38,6 +38,8 @@
 //! }
 //! ```
 
+mod address;
+mod allowance;
 mod app;
 mod callback;
 mod cell;
@@ -49,13 +51,17 @@ mod cx;
 mod durable;
 mod error;
 mod fields;
+#[doc(hidden)]
+pub mod fuzz;
 mod guest;
+mod half_open;
 mod hooks;
 mod hub;
 mod inbox;
 mod job_options;
 mod job_work;
 mod keeper;
+mod limits;
 mod live;
 mod named;
 mod nested;
@@ -66,6 +72,7 @@ mod page;
 mod parked;
 mod pools;
 mod program;
+mod quota;
 mod random;
 mod rate;
 mod registry;
@@ -79,15 +86,17 @@ mod sync;
 pub mod test;
 mod upgrade;
 mod uptime;
+mod watched;
 
 pub use app::App;
 pub use callback::LongCallback;
 pub use cx::{Cx, Level, Notify, To};
 pub use error::{Error, Result};
 pub use fields::Written;
-pub use guest::{Identity, Per};
+pub use guest::{Identity, Login, Per};
 pub use hooks::{Failure, Visit};
 pub use job_options::{Again, Disconnect, JobOptions};
+pub use limits::{Limits, Refusals};
 pub use live::{Handle, Live, Totals, Updating};
 pub use named::Callback;
 pub use outcome::{Outcome, Reply};

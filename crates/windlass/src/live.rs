@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::{self, Next};
 use axum::response::IntoResponse as _;
 use axum::routing::{any, get};
 use http::header::{CONTENT_TYPE, SET_COOKIE};
@@ -18,7 +19,7 @@ use crate::nested::{Mount, Nested};
 use crate::page::{self, Page};
 use crate::program::{State, Update};
 use crate::server::hosts_checked;
-use crate::{Account, Blocked, Cx, Error, Outcome, Result, Stats, hub, lock, upgrade};
+use crate::{Account, Blocked, Cx, Error, Outcome, Refusals, Result, Stats, hub, lock, upgrade};
 
 /// A running app: cheap to clone, and alive as long as its sessions are wanted.
 pub struct Live<S: State> {
@@ -87,12 +88,29 @@ impl<S: State> Live<S> {
                 response
             });
         }
+        let router = origins_checked(router, &hub);
         Self { hub, router, nested: nested.into() }
+    }
+
+    /// How often each limit was reached since the app was built.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { open: bool }
+    /// # #[tokio::main] async fn main() -> Result {
+    /// let live = App::new(Shop::default).build()?;
+    /// assert_eq!(live.refusals(), windlass::Refusals::default());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.hub.counters.read()
     }
 
     /// The same, answering to loopback names and to those.
     pub(crate) fn answering_to(self, hosts: Vec<String>) -> Self {
-        Self { router: hosts_checked(self.router, hosts), ..self }
+        let router = hosts_checked(self.router.clone(), hosts, &self);
+        Self { router, ..self }
     }
 
     /// Everything that the app serves, to be nested in a router of yours.
@@ -350,6 +368,26 @@ impl Outcome for Updating {
     fn into_reply(self) -> Result<Option<String>> {
         Ok(None)
     }
+}
+
+/// Requests that may change something come from pages of this app, or from none.
+fn origins_checked<S: State>(router: Router, hub: &Arc<Hub<S>>) -> Router {
+    let hub = Arc::clone(hub);
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let checked = match *request.method() {
+            Method::GET | Method::HEAD | Method::OPTIONS => Ok(()),
+            _ => upgrade::check_origin(request.headers(), &hub.options),
+        };
+        if checked.is_err() {
+            hub.counters.origins.add();
+        }
+        async move {
+            match checked {
+                Ok(()) => next.run(request).await,
+                Err(text) => (StatusCode::FORBIDDEN, text).into_response(),
+            }
+        }
+    }))
 }
 
 /// A handle on one session, for whatever is no action: a webhook, a timer, another system.

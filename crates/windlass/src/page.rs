@@ -89,7 +89,7 @@ impl Page {
 const FROM_DISK: bool = cfg!(debug_assertions);
 
 /// The path of a file beneath the root, from the path of a request; decoded once.
-fn file_path(path: &str) -> Option<String> {
+pub(crate) fn file_path(path: &str) -> Option<String> {
     let decoded = percent_decode(path)?;
     let relative = decoded.trim_start_matches('/');
     let is_folder = relative.is_empty() || relative.ends_with('/');

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use windlass_protocol::SessionId;
 
+use crate::address::Address;
+
 /// Who holds a session, as far as room is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Holder {
     User(Arc<str>),
-    Network(std::net::IpAddr),
+    Address(Address),
     /// Nobody is known who would hold more than this one.
     Alone(SessionId),
 }
@@ -105,7 +107,7 @@ mod tests {
     /// BOUNDED
     #[test]
     fn the_oldest_of_whoever_holds_most_goes_first() {
-        let (flood, ada) = (Holder::Network([10, 0, 0, 1].into()), Holder::User("ada".into()));
+        let (flood, ada) = (Holder::Address(std::net::IpAddr::from([10, 0, 0, 1]).into()), Holder::User("ada".into()));
         let mut parked = Parked::default();
         parked.add(id(1), 1, ada.clone(), 100);
         parked.add(id(2), 2, Holder::Alone(id(2)), 10);

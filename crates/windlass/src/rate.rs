@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::limits::Limits;
+
 /// What a connection may send in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateOptions {
@@ -14,11 +16,11 @@ pub(crate) struct RateOptions {
     pub(crate) bytes_per_second: u32,
 }
 
-impl Default for RateOptions {
-    fn default() -> Self {
-        // A page that sends at each frame of the screen and acknowledges each answer stays far below it; what a script
-        // can send in a loop does not.
-        Self { messages_per_second: 1_000, bytes_per_second: 1024 * 1024 }
+impl From<&Limits> for RateOptions {
+    fn from(limits: &Limits) -> Self {
+        // A page that sends at each frame of the screen and acknowledges each answer stays far below the default; what a
+        // script can send in a loop does not.
+        Self { messages_per_second: limits.messages_per_second, bytes_per_second: limits.bytes_per_second }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The server's sockets: the accept loop, the signals, the graceful end.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,18 +12,24 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::HOST;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_service::Service as _;
 
+use crate::address;
+use crate::half_open::{Entered, HalfOpen};
+use crate::limits::{Counters, Limits};
 use crate::live::Live;
 use crate::program::State;
+use crate::quota::Place;
 use crate::upgrade::split_port;
+use crate::watched::{Answer, Overdue, Paced, Progress, Watched};
 use crate::{Error, Result, lock};
 
 /// An app with its listener, about to accept. Made by [`App::bind`](crate::App::bind).
@@ -48,7 +54,6 @@ pub struct Server<S: State> {
     live: Live<S>,
     router: Router,
     drain: Duration,
-    handshakes_max: usize,
 }
 
 impl<S: State> Server<S> {
@@ -57,15 +62,15 @@ impl<S: State> Server<S> {
         live: Live<S>,
         router: Router,
         allowed_hosts: Vec<String>,
-        (drain, handshakes_max): (Duration, usize),
+        drain: Duration,
     ) -> Result<Self> {
         let text = addr.to_string();
         let listener = TcpListener::bind(addr)
             .await
             .map_err(|error| Error::internal(format!("cannot listen on {text}: {error}; choose another address")))?;
         let addr = listener.local_addr()?;
-        let router = if addr.ip().is_loopback() { hosts_checked(router, allowed_hosts) } else { router };
-        Ok(Self { listener, addr, live, router, drain, handshakes_max })
+        let router = if addr.ip().is_loopback() { hosts_checked(router, allowed_hosts, &live) } else { router };
+        Ok(Self { listener, addr, live, router, drain })
     }
 
     /// Where it listens; with port 0 asked for, the one that it got.
@@ -113,22 +118,20 @@ impl<S: State> Server<S> {
     ///
     /// When sessions could not be saved: `main` that gives the error on ends the process with another code than 0.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result {
-        let Self { listener, live, router, drain, handshakes_max, .. } = self;
-        let handshakes = Arc::new(Semaphore::new(handshakes_max));
+        let Self { listener, live, router, drain, .. } = self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let doors = AcceptDoors::new(&live);
         let mut stop = pin!(stop);
         loop {
-            let accept = async {
-                let place = Arc::clone(&handshakes).acquire_owned().await.expect("it is never closed");
-                Ok::<_, std::io::Error>((listener.accept().await?, place))
-            };
             let accepted = tokio::select! {
-                accepted = accept => accepted,
+                accepted = listener.accept() => accepted,
                 () = &mut stop => break,
             };
             match accepted {
-                Ok(((stream, peer), place)) => {
-                    tasks.spawn(connection((stream, peer), router.clone(), closing.clone(), place));
+                Ok((stream, peer)) => {
+                    if let Some(entry) = doors.enter(peer) {
+                        tasks.spawn(connection(stream, router.clone(), closing.clone(), entry));
+                    }
                 }
                 // Mostly too many open files: those that are open go on, and some will end.
                 Err(error) => {
@@ -149,63 +152,125 @@ impl<S: State> Server<S> {
     }
 }
 
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(IpAddr);
+/// Who may have a connection, before it has said anything.
+struct AcceptDoors {
+    limits: Limits,
+    connections: Arc<Semaphore>,
+    half_open: Arc<HalfOpen>,
+    counters: Arc<Counters>,
+    /// The place of an address among those whose request has not come: none where it is full, and where it has no limit.
+    place: Box<dyn Fn(SocketAddr) -> Result<Option<Place>, ()> + Send + Sync>,
+}
 
-impl Peer {
-    /// Whom the room is counted to that its sessions take: nobody, where a proxy of this machine may stand for many; and
-    /// what is one customer's in IPv6, which is a network of 64 bits.
-    pub(crate) fn network(self) -> Option<IpAddr> {
-        match self.0 {
-            address if address.is_loopback() => None,
-            IpAddr::V6(address) => {
-                let network = u128::from(address) & !u128::from(u64::MAX);
-                Some(address.to_ipv4_mapped().map_or_else(|| IpAddr::V6(network.into()), IpAddr::V4))
-            }
-            address => Some(address),
+/// What a connection holds on to.
+struct Entry {
+    limits: Limits,
+    counters: Arc<Counters>,
+    half_open: (Entered, Option<Place>),
+    open: Arc<OpenConnection>,
+}
+
+/// A connection that is open, as what came of it is as well: the socket that it was upgraded to holds on to this.
+#[derive(Debug)]
+pub(crate) struct OpenConnection {
+    pub(crate) peer: SocketAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AcceptDoors {
+    fn new<S: State>(live: &Live<S>) -> Self {
+        let hub = Arc::clone(&live.hub);
+        let limits = hub.options.limits;
+        Self {
+            limits,
+            connections: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
+            half_open: HalfOpen::new(limits.handshakes_max),
+            counters: Arc::clone(&hub.counters),
+            place: Box::new(move |peer| match address::of_peer(peer.ip(), &hub.options.trusted) {
+                Some(address) => hub.quotas.of(address).handshake().map(Some).ok_or(()),
+                None => Ok(None),
+            }),
         }
+    }
+
+    /// Lets a connection in, or says by its silence that it is to be closed.
+    fn enter(&self, peer: SocketAddr) -> Option<Entry> {
+        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+            self.counters.connections.add();
+            return None;
+        };
+        let Ok(place) = (self.place)(peer) else {
+            self.counters.address_handshakes.add();
+            return None;
+        };
+        let (entered, made_room) = self.half_open.enter();
+        if made_room {
+            self.counters.handshakes.add();
+        }
+        let open = Arc::new(OpenConnection { peer, _permit: permit });
+        Some(Entry { limits: self.limits, counters: Arc::clone(&self.counters), half_open: (entered, place), open })
     }
 }
 
 /// One HTTP connection, which may become a WebSocket.
 ///
 /// It gives its place among the handshakes back when its first request has come.
-async fn connection(
-    (stream, peer): (TcpStream, SocketAddr),
-    router: Router,
-    closing: CancellationToken,
-    place: OwnedSemaphorePermit,
-) {
+async fn connection(stream: TcpStream, router: Router, closing: CancellationToken, entry: Entry) {
     // Frames are small and must not wait for each other.
     let _ = stream.set_nodelay(true);
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_MAX).max_buf_size(HTTP_BUFFER);
-    let (router, place) = (TowerToHyperService::new(router), Mutex::new(Some(place)));
-    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        drop(lock(&place).take());
-        request.extensions_mut().insert(Peer(peer.ip()));
-        router.call(request)
+    let Entry { limits, counters, half_open, open } = entry;
+    let (progress, cut) = (Progress::new(), Arc::clone(&half_open.0.cut));
+    let half_open = Mutex::new(Some(half_open));
+    let (begins, paces) = (Arc::clone(&progress), Arc::clone(&counters));
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        drop(lock(&half_open).take());
+        begins.begin();
+        request.extensions_mut().insert(Arc::clone(&open));
+        let request = request.map(|body| Body::new(Paced::new(body, &limits, &paces)));
+        let (answered, progress) = (router.clone().call(request), Arc::clone(&begins));
+        async move { answered.await.map(|response| response.map(|body| Answer::new(body, progress))) }
     });
-    let served = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let mut builder = http1::Builder::new();
+    // The deadlines are ours: hyper's for headers would be that of a connection that is kept as well.
+    builder.header_read_timeout(None).max_buf_size(HTTP_BUFFER);
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
+    let served = builder.serve_connection(stream, service).with_upgrades();
     let mut served = pin!(served);
+    let ends = async {
+        tokio::select! {
+            () = cut.notified() => {}
+            overdue = progress.overdue(&limits) => match overdue {
+                Overdue::Headers => counters.headers_late.add(),
+                Overdue::Write => counters.writes_stalled.add(),
+                Overdue::KeepAlive => {}
+            },
+        }
+    };
+    let mut ends = pin!(ends);
     tokio::select! {
         _ = &mut served => return,
+        () = &mut ends => return,
         () = closing.cancelled() => served.as_mut().graceful_shutdown(),
     }
-    let _ = served.await;
+    tokio::select! {
+        _ = served => {}
+        () = ends => {}
+    }
 }
 
 /// On loopback a name that a stranger's DNS points here must not reach the app.
-pub(crate) fn hosts_checked(router: Router, allowed: Vec<String>) -> Router {
-    let allowed = Arc::new(allowed);
+pub(crate) fn hosts_checked<S: State>(router: Router, allowed: Vec<String>, live: &Live<S>) -> Router {
+    let (allowed, counters) = (Arc::new(allowed), Arc::clone(&live.hub.counters));
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        let allowed = Arc::clone(&allowed);
+        let (allowed, counters) = (Arc::clone(&allowed), Arc::clone(&counters));
         async move {
             let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
             match host {
                 Some(host) if host_is_local(host, &allowed) => next.run(request).await,
-                _ => misdirected(),
+                _ => {
+                    counters.origins.add();
+                    misdirected()
+                }
             }
         }
     }))
@@ -254,7 +319,6 @@ impl Signals {
     }
 }
 
-const HEADERS_MAX: Duration = Duration::from_secs(10);
 /// Room for the headers of a browser with many cookies; hyper grows to it only when they come.
 const HTTP_BUFFER: usize = 64 * 1024;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -263,16 +327,6 @@ const HTTP_END_MAX: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn room_is_counted_to_networks_and_not_to_this_machine() {
-        let network = |address: &str| Peer(address.parse().unwrap()).network().map(|network| network.to_string());
-        assert_eq!(network("127.0.0.1"), None);
-        assert_eq!(network("::1"), None);
-        assert_eq!(network("192.0.2.7").as_deref(), Some("192.0.2.7"));
-        assert_eq!(network("::ffff:192.0.2.7").as_deref(), Some("192.0.2.7"));
-        assert_eq!(network("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1:2::"));
-    }
 
     #[test]
     fn loopback_answers_to_its_own_names() {

@@ -1,9 +1,10 @@
 //! The WebSocket handshake, and who may begin one.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::header::{
     CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
@@ -12,20 +13,21 @@ use http::header::{
 use http::request::Parts;
 use http::{Method, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use windlass_protocol::Dialect;
+use windlass_protocol::{Close, CloseCode, Dialect};
 
-use crate::guest::{self, Guest, Per};
-use crate::hub::Hub;
+use crate::address;
+use crate::guest::{self, Guest, Identity, Per};
+use crate::hub::{BUSY_RETRY, Hub, HubOptions};
 use crate::nested::Mount;
 use crate::program::State;
-use crate::server::Peer;
+use crate::server::OpenConnection;
 use crate::{Error, connection};
 
 /// Answers the request for a socket, and serves it when the connection is upgraded.
 pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Response {
     let headers = request.headers();
-    if !origin_is_allowed(headers, &hub.options.allowed_origins) {
-        let text = "this origin may not connect; declare it with `App::allowed_origin`\n";
+    if let Err(text) = check_origin(headers, &hub.options) {
+        hub.counters.origins.add();
         return plain(StatusCode::FORBIDDEN, text);
     }
     let names = |name, token: &str| {
@@ -87,22 +89,40 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
     response
 }
 
-/// Who connects; none for those who are turned away.
-async fn guest<S: State>(hub: &Hub<S>, parts: &Parts, browser: Option<[u8; 32]>) -> Option<Guest> {
-    let network = parts.extensions.get::<Peer>().and_then(|peer| peer.network());
-    let Some(authenticate) = &hub.doors.authenticate else { return Some(Guest { identity: None, browser, network }) };
+/// Who connects.
+///
+/// # Errors
+///
+/// The close of those who are turned away: one of an address that has opened too many sockets, and one whom the app
+/// does not let in.
+async fn guest<S: State>(hub: &Hub<S>, parts: &Parts, browser: Option<[u8; 32]>) -> Result<Guest, Close> {
+    let open = parts.extensions.get::<Arc<OpenConnection>>().cloned();
+    // Nested in a router of somebody's, the peer is known where that router tells.
+    let told = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    let peer = open.as_ref().map(|open| open.peer).or(told);
+    let address = peer.and_then(|peer| address::of_request(peer.ip(), &parts.headers, &hub.options.trusted));
+    let quota = address.map(|address| hub.quotas.of(address));
+    if quota.as_ref().is_some_and(|quota| !quota.take_socket()) {
+        hub.counters.address_sockets.add();
+        return Err(Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) });
+    }
+    let guest = Guest { browser, address, quota, open, ..Guest::default() };
+    let Some(authenticate) = &hub.doors.authenticate else { return Ok(guest) };
     let asked = windlass_engine::guard(|| authenticate(parts)).map_err(Error::internal);
     let answer = match asked {
         Ok(asking) => guest::ask(asking).await,
         Err(error) => Err(error),
     };
-    match answer {
-        Ok(identity) => Some(Guest { identity, browser, network }),
-        Err(error) if error.is_internal() => {
-            tracing::warn!(%error, "a page was turned away: nobody could say who it is");
-            None
+    match answer.map(|identity| identity.map(Identity::into_parts)) {
+        Ok(None) => Ok(guest),
+        Ok(Some((subject, expires))) => Ok(Guest { identity: Some(subject), expires, ..guest }),
+        Err(error) => {
+            if error.is_internal() {
+                tracing::warn!(%error, "a page was turned away: nobody could say who it is");
+            }
+            hub.counters.logins.add();
+            Err(Close::new(CloseCode::Login))
         }
-        Err(_) => None,
     }
 }
 
@@ -122,11 +142,27 @@ fn lists(value: &str, token: &str) -> bool {
     value.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
+/// The origin of a request that may change something: a page's own server, or a declared one.
+///
+/// # Errors
+///
+/// What is said to others.
+pub(crate) fn check_origin(headers: &HeaderMap, options: &HubOptions) -> Result<(), &'static str> {
+    if options.require_origin && !headers.contains_key(ORIGIN) {
+        return Err("this app is for pages, whose requests have an Origin\n");
+    }
+    if origin_is_allowed(headers, &options.allowed_origins) {
+        Ok(())
+    } else {
+        Err("this origin may not connect; declare it with `App::allowed_origin` or `App::public_url`\n")
+    }
+}
+
 /// Whether the page that asks is this server's own or a declared one.
 ///
 /// A request without an origin comes from no page. Host and port must match; the scheme may differ, since a
 /// proxy may have taken TLS away.
-fn origin_is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+pub(crate) fn origin_is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     let Some(origin) = origins.next() else { return true };
     let (Ok(origin), None) = (origin.to_str(), origins.next()) else { return false };

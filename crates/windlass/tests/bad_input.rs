@@ -268,24 +268,27 @@ async fn two_hundred_half_sent_handshakes_hold_up_nobody() {
 
 /// BOUNDED
 #[tokio::test]
-async fn beyond_the_limit_of_handshakes_a_connection_waits_until_one_is_through() {
+async fn beyond_the_limit_of_handshakes_the_one_that_has_waited_longest_makes_room() {
     let server = Running::start(app().handshakes_max(2)).await;
     let half = || async {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n").await.unwrap();
         stream
     };
-    let (mut first, _second) = (half().await, half().await);
+    let (mut first, mut second) = (half().await, half().await);
     let mut third = TcpStream::connect(server.addr).await.unwrap();
     third.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-    // The first is whole now, and makes room.
-    first.write_all(b"\r\n").await.unwrap();
     let mut answer = [0; 12];
-    first.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
     third.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200", "nobody waits for those who say nothing");
+    let mut rest = Vec::new();
+    let _ = first.read_to_end(&mut rest).await;
+    assert!(rest.is_empty(), "the first was cut");
+    second.write_all(b"\r\n").await.unwrap();
+    second.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
-    drop((first, third));
+    assert_eq!(server.live.refusals().handshakes, 1);
+    drop((second, third));
     server.stop().await;
 }
 

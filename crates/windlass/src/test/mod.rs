@@ -135,7 +135,7 @@ impl<S: State> Test<S> {
             stage,
             runtime: Some(runtime),
             pages: vec![Page::new(1)],
-            guest: Guest { identity: None, browser: Some([1; 32]), network: None },
+            guest: Guest { browser: Some([1; 32]), ..Guest::default() },
             current: 0,
             journal: Journal::default(),
         };
