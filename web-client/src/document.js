@@ -54,10 +54,9 @@ export class SyncedDocument {
    * @returns {() => void} stops it
    */
   subscribe(path, listener) {
-    const steps = typeof path === "string" ? path.split(".").filter((step) => step !== "") : path;
-    let last = valueAt(this.root, steps);
+    let last = valueAt(this.root, path);
     return add(this.#changed, () => {
-      const value = valueAt(this.root, steps);
+      const value = valueAt(this.root, path);
       if (Object.is(value, last)) return;
       last = value;
       listener(value);
@@ -103,10 +102,11 @@ function add(set, item) {
 
 /**
  * @param {Json | undefined} value
- * @param {(string | number)[]} steps
+ * @param {string | (string | number)[]} path `"rows.0.name"`, or its steps
  * @returns {Json | undefined}
  */
-function valueAt(value, steps) {
+export function valueAt(value, path) {
+  const steps = typeof path === "string" ? path.split(".").filter((step) => step !== "") : path;
   for (const step of steps) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
     value = /** @type {JsonObject} */ (value)[step];

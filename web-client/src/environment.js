@@ -30,11 +30,8 @@ import { warnStorage } from "./tab.js";
 /** @param {ConnectOptions} options */
 export function environment(options) {
   const window = options.window ?? /** @type {Window | undefined} */ (globalThis.window);
-  const url = new URL(options.url ?? "socket", options.url === undefined ? import.meta.url : window?.location.href);
-  // http becomes ws, https becomes wss.
-  url.protocol = url.protocol.replace("http", "ws");
   return {
-    url: url.href,
+    url: addressOf(options),
     page: options.page ?? (window ? pageOf(window) : "/"),
     storage: options.storage === undefined ? storageOf(window) : options.storage,
     keepDocument: options.keepDocument ?? true,
@@ -51,6 +48,18 @@ export function environment(options) {
     window,
     visible: () => window?.document.visibilityState !== "hidden",
   };
+}
+
+/**
+ * Where the socket is.
+ *
+ * @param {ConnectOptions} options
+ */
+export function addressOf({ url: given, window = globalThis.window }) {
+  const url = new URL(given ?? "socket", given === undefined ? import.meta.url : window?.location.href);
+  // http becomes ws, https becomes wss.
+  url.protocol = url.protocol.replace("http", "ws");
+  return url.href;
 }
 
 /**

@@ -35,6 +35,15 @@ import { byteLength, decode, isAfter } from "./wire.js";
  */
 
 /**
+ * What follows the name of an action in a call: its payload, which is needed unless null is one, and options.
+ *
+ * @template Payload
+ * @typedef {null extends Payload ? [payload?: Payload, options?: ActionOptions]
+ *   : undefined extends Payload ? [payload?: Payload, options?: ActionOptions]
+ *   : [payload: Payload, options?: ActionOptions]} ActionRest
+ */
+
+/**
  * A job as the page sees it; protocol.md section 10 has the members' meanings.
  *
  * @typedef {object} Job
@@ -185,12 +194,11 @@ export class Session extends EventTarget {
    *
    * @template {keyof Actions & string} Name
    * @param {Name} name
-   * @param {Actions[Name]} [payload]
-   * @param {ActionOptions} [options]
+   * @param {ActionRest<Actions[Name]>} rest the payload, which may be left out when null is one, and options
    * @returns {Promise<unknown>} the reply, or a {@link WindlassError}: the server's code, or `outbox_full`, `too_large`,
    *   `session_gone` (it was never sent), `outcome_unknown` (it was, to a session that is gone), `closed`, `taken_over`
    */
-  action(name, payload, { signal, secret = false, replaces, until = "applied", onState } = {}) {
+  action(name, ...[payload, { signal, secret = false, replaces, until = "applied", onState } = {}]) {
     /** @type {Promise<unknown>} */
     const promise = new Promise((resolve, reject) => {
       signal?.throwIfAborted();

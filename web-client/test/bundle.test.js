@@ -23,7 +23,7 @@ test("the bundle that is checked in is what the sources make, to the byte", asyn
 });
 
 // The session alone, and all that a page gets. A byte here is paid by every visitor: raise it only for a feature.
-for (const [entry, budget] of [["src/session.js", 8_200], ["src/auto.js", 25_200]]) {
+for (const [entry, budget] of [["src/session.js", 8_220], ["src/auto.js", 25_200]]) {
   test(`${entry} with all it imports is at most ${budget} bytes, minified and compressed`, async () => {
     const script = (await bundle(entry)).find(({ path }) => path.endsWith(".js"));
     const bytes = gzipSync(script.contents, { level: 9 }).length;
