@@ -85,6 +85,8 @@ impl Options {
 
 #[tokio::main]
 async fn main() -> Result {
+    // The command of the CSV analysis is this program too.
+    csv::be_the_command_if_asked();
     let options = Options::parse();
     // Standard output holds the one line that says where to look; the log goes elsewhere.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
@@ -94,6 +96,7 @@ async fn main() -> Result {
         .router(source::router())
         .nest("/chat", options.keep("chat", chat::app()))
         .nest("/console", options.keep("console", console::app()))
+        .nest("/csv", options.keep("csv", csv::app()))
         .nest("/todomvc", options.keep("todomvc", todomvc::app()))
         .nest("/training", options.keep("training", training::app()))
         .page(page!("page"))

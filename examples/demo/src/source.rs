@@ -34,10 +34,14 @@ const END: &str = "</section>\n";
 
 const PAGE: &str = include_str!("../page/index.html");
 
-const FILES: [(&str, &str); 19] = [
+const FILES: [(&str, &str); 23] = [
     ("training.rs", include_str!("../../training/src/lib.rs")),
     ("network.rs", include_str!("../../training/src/network.rs")),
     ("training.html", include_str!("../../training/page/index.html")),
+    ("csv.rs", include_str!("../../csv/src/lib.rs")),
+    ("analysis.rs", include_str!("../../csv/src/analysis.rs")),
+    ("analyse.py", include_str!("../../csv/src/analyse.py")),
+    ("csv.html", include_str!("../../csv/page/index.html")),
     ("chat.rs", include_str!("../../chat/src/lib.rs")),
     ("chat.html", include_str!("../../chat/page/index.html")),
     ("console.rs", include_str!("../../console/src/lib.rs")),

@@ -158,6 +158,20 @@ impl Command {
         self
     }
 
+    /// Whether its program is there and can be run; for a command that an app offers only then.
+    ///
+    /// ```
+    /// # use windlass_jobs::Command;
+    /// assert!(Command::new("sh").is_there());
+    /// assert!(!Command::new("no-such-program").is_there());
+    /// ```
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        let given = self.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+        let path = given.or_else(|| env::var_os("PATH")).unwrap_or_else(|| PATH.into());
+        find(&self.program, &path).is_ok()
+    }
+
     /// Finds the program, and makes ready for runs, which leave their names and temporary files in that folder.
     ///
     /// The first time a process does it, it starts the supervisor: best while the process is small.
