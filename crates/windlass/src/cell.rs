@@ -87,6 +87,8 @@ struct Core<S: State> {
     is_fenced: bool,
     /// Of the record that was stored last.
     record_bytes: usize,
+    /// A record was stored in this turn.
+    is_stored: bool,
     /// Who waits for the disk: until which turn is saved, and what became of the change.
     unsaved: Vec<(u64, Saving)>,
 }
@@ -129,6 +131,7 @@ impl<S: State> Cell<S> {
                 is_parking: false,
                 is_fenced: false,
                 record_bytes: 0,
+                is_stored: false,
                 unsaved: Vec::new(),
             }),
             hub,
@@ -420,6 +423,13 @@ impl<S: State> Cell<S> {
             // Most sessions find their messages in the connection's hands from now on, and use no inbox.
             lock(&self.inbox).shrink();
         }
+        if std::mem::take(&mut core.is_stored) {
+            let mut tokens = lock(&self.tokens);
+            // One that was replaced dies with the first record after the new one was used.
+            if core.session.tokens().count() != tokens.len() {
+                *tokens = core.session.tokens().collect();
+            }
+        }
         core.number_unsaved();
         self.carry_out(core);
         core.tell_saved();
@@ -494,6 +504,7 @@ impl<S: State> Cell<S> {
             Entry::Store { is_up } => Input::Store { is_up },
             Entry::Stored(Stored::Saved { turn, bytes, took }) => {
                 core.record_bytes = bytes;
+                core.is_stored = true;
                 Input::Saved { turn, bytes, took }
             }
             Entry::Stored(Stored::Failed { turn }) => Input::SaveFailed(turn),

@@ -59,6 +59,8 @@ pub(crate) struct Hub<S: State> {
     /// Every connection has to be gone.
     pub(crate) closing: CancellationToken,
     janitor: AtomicBool,
+    /// How often the janitor has looked.
+    looks: AtomicU64,
     /// The store was well when it was last heard of.
     is_up: AtomicBool,
 }
@@ -150,6 +152,7 @@ impl<S: State> Hub<S> {
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             janitor: AtomicBool::new(false),
+            looks: AtomicU64::new(0),
             is_up: AtomicBool::new(true),
         });
         let _ = whole.set(Arc::downgrade(&hub));
@@ -543,14 +546,17 @@ impl<S: State> Hub<S> {
         if self.options.stage.is_some() || self.janitor.swap(true, Ordering::AcqRel) {
             return;
         }
-        let hub = Arc::clone(self);
+        let (hub, draining) = (Arc::downgrade(self), self.draining.clone());
         self.tasks.spawn_on(
             async move {
                 loop {
                     tokio::select! {
-                        () = hub.draining.cancelled() => return,
-                        () = tokio::time::sleep(JANITOR_EVERY) => hub.retire_sessions(),
+                        () = draining.cancelled() => return,
+                        () = tokio::time::sleep(JANITOR_EVERY) => {}
                     }
+                    // An app that nobody holds and that has no sessions is over.
+                    let Some(hub) = hub.upgrade() else { return };
+                    hub.retire_sessions();
                 }
             },
             &self.runtime,
@@ -563,11 +569,25 @@ impl<S: State> Hub<S> {
         for cell in self.all() {
             cell.retire(&self.options.patience);
         }
-        // Those that were away with the server have some time to come back.
-        if self.program.keeps_states() && (!self.keeper.is_durable() || age >= GRACE) {
-            for expired in self.keeper.expired(self.uptime()) {
-                self.end_parked(SessionId(expired.key.0), Epoch(expired.epoch.0));
-            }
+        if !self.program.keeps_states() {
+            return;
+        }
+        // Those that were away with the server have some time to come back. The store hears of the uptime all the same.
+        let is_grace = self.keeper.is_durable() && age < GRACE;
+        if self.options.stage.is_some() || !self.keeper.is_durable() {
+            return self.expire_parked(if is_grace { 0 } else { EXPIRED_AT_ONCE });
+        }
+        // A scan goes through all of a disk's sessions.
+        if self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SCANNED_EVERY) {
+            let hub = Arc::clone(self);
+            let scan = move || hub.expire_parked(if is_grace { 0 } else { EXPIRED_AT_ONCE * SCANNED_EVERY as usize });
+            self.tasks.spawn_blocking_on(scan, &self.runtime);
+        }
+    }
+
+    fn expire_parked(self: &Arc<Self>, max: usize) {
+        for expired in self.keeper.expired(self.uptime(), max) {
+            self.end_parked(SessionId(expired.key.0), Epoch(expired.epoch.0));
         }
     }
 }
@@ -600,6 +620,10 @@ const LOOKS_MAX: usize = 16;
 const HOMES_MAX: u8 = 16;
 /// When a client may come back that found no room, or sent too much.
 pub(crate) const BUSY_RETRY: Duration = Duration::from_secs(5);
+/// Sessions that are removed in one look of the janitor: more follow with the next.
+const EXPIRED_AT_ONCE: usize = 256;
+/// In looks of the janitor: once a minute.
+const SCANNED_EVERY: u64 = 12;
 /// How long after a start nobody is forgotten.
 const GRACE: Duration = Duration::from_secs(10 * 60);
 pub(crate) const JANITOR_EVERY: Duration = Duration::from_secs(5);

@@ -220,9 +220,9 @@ impl Keeper {
         Some(victim)
     }
 
-    /// Those whose time is over.
-    pub(crate) fn expired(&self, uptime: Duration) -> Vec<Expired> {
-        self.store.expired(uptime.as_secs(), EXPIRED_AT_ONCE).unwrap_or_else(|error| {
+    /// Those whose time is over, so many at most.
+    pub(crate) fn expired(&self, uptime: Duration, max: usize) -> Vec<Expired> {
+        self.store.expired(uptime.as_secs(), max).unwrap_or_else(|error| {
             tracing::warn!(%error, "the store does not say which sessions have expired");
             Vec::new()
         })
@@ -305,8 +305,6 @@ fn unusable(error: StoreError) -> Error {
 const NODE: Node = Node(0);
 /// The key of the app's own secret; no session has it, as theirs are random.
 const SECRET: Key = Key([0; 12]);
-/// Sessions that are removed in one look of the janitor: more follow with the next.
-const EXPIRED_AT_ONCE: usize = 256;
 /// Only what asks for it is stored in memory: parking.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The pause that the writer asks for is as many times what a record took as a twentieth of a core allows.

@@ -4,5 +4,6 @@ use windlass::prelude::*;
 
 #[tokio::main]
 async fn main() -> Result {
-    todomvc::app().serve("127.0.0.1:8085").await
+    // One list a browser, also when the server has started again.
+    todomvc::app().data_dir("data/todomvc").serve("127.0.0.1:8085").await
 }
