@@ -57,6 +57,16 @@ import { byteLength, decode, isAfter } from "./wire.js";
  * @property {number | null} progress
  * @property {string | null} text
  * @property {string[]} log
+ * @property {Children} [children] the runs that it has started; missing while there are none
+ *
+ * @typedef {object} Children
+ * @property {number} total
+ * @property {number} queued
+ * @property {number} running
+ * @property {number} done
+ * @property {number} failed
+ * @property {number} cancelled
+ * @property {{id: string, name: string, progress: number | null, text: string | null}[]} active those that run, at most 16
  */
 
 /**

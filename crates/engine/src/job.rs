@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use windlass_protocol::limits::{FINISHED_JOBS_MAX, JOB_LOG_LINES_MAX};
-use windlass_protocol::{Epoch, JobId};
+use windlass_protocol::limits::{ACTIVE_CHILDREN_MAX, FINISHED_JOBS_MAX, JOB_LOG_LINES_MAX};
+use windlass_protocol::{ChildId, Epoch, JobId};
 
 use crate::record::{JobRecord, NamedRecord};
 use crate::{App, Start, Time, Unended};
@@ -45,6 +45,40 @@ pub struct Progress {
     /// From 0 to 1.
     pub fraction: Option<f64>,
     /// What it is doing, in words.
+    pub text: Option<String>,
+    /// How the jobs that it has started are getting on, when it has.
+    pub children: Option<Box<Children>>,
+}
+
+/// How the jobs that a job has started are getting on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Children {
+    /// All of them.
+    pub total: u32,
+    /// Those that wait.
+    pub queued: u32,
+    /// Those that run.
+    pub running: u32,
+    /// Those that returned a result.
+    pub done: u32,
+    /// Those that returned an error, panicked, ran out of time or are lost.
+    pub failed: u32,
+    /// Those that ended because they were asked to.
+    pub cancelled: u32,
+    /// Those that run, as far as they are listed: the [`ACTIVE_CHILDREN_MAX`] that started first.
+    pub active: Vec<ActiveChild>,
+}
+
+/// A job that another has started, and that runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ActiveChild {
+    /// `"epoch.n.number"`.
+    pub id: ChildId,
+    /// As the app named it.
+    pub name: String,
+    /// From 0 to 1.
+    pub progress: Option<f64>,
+    /// What it says.
     pub text: Option<String>,
 }
 
@@ -112,6 +146,9 @@ pub struct JobEntry {
     pub text: Option<String>,
     /// Its last lines.
     pub log: Vec<String>,
+    /// The jobs that it has started; left out while there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub children: Option<Box<Children>>,
     #[serde(skip)]
     options: StartOptions,
     #[serde(skip)]
@@ -212,6 +249,7 @@ impl JobTable {
             progress: None,
             text: None,
             log: Vec::new(),
+            children: None,
             options,
             shown_at: Time::default(),
             held: None,
@@ -381,7 +419,7 @@ impl JobTable {
         let Some(entry) = self.unfinished(id) else { return };
         entry.status = JobStatus::Queued;
         entry.attempt = attempt;
-        (entry.progress, entry.eta_ms, entry.held) = (None, None, None);
+        (entry.progress, entry.eta_ms, entry.held, entry.children) = (None, None, None, None);
         entry.text = text;
         entry.waits = true;
         let hidden = entry.options.hidden;
@@ -415,6 +453,9 @@ impl JobTable {
         entry.process = None;
         entry.elapsed_ms = millis(elapsed);
         (entry.rank, entry.eta_ms) = (None, None);
+        if let Some(children) = &mut entry.children {
+            children.desert();
+        }
         if status == JobStatus::Done {
             entry.progress = entry.progress.map(|_| 1.0);
         }
@@ -514,6 +555,15 @@ impl JobTable {
     }
 }
 
+impl Children {
+    /// Their job has ended, and they end with it.
+    fn desert(&mut self) {
+        self.cancelled += self.queued + self.running;
+        (self.queued, self.running) = (0, 0);
+        self.active.clear();
+    }
+}
+
 impl JobEntry {
     /// The loading of the session that started it, last.
     pub(crate) fn run(&self) -> Epoch {
@@ -563,6 +613,7 @@ impl JobEntry {
             progress: record.progress,
             text: record.text.clone().map(Cow::into_owned),
             log: record.log.iter().map(|line| line.clone().into_owned()).collect(),
+            children: None,
             options: StartOptions {
                 hidden: record.hidden,
                 cancellable_by_page: record.cancellable_by_page,
@@ -583,6 +634,10 @@ impl JobEntry {
     fn take(&mut self, progress: Progress, elapsed: Duration) {
         self.progress = progress.fraction;
         self.text = progress.text;
+        self.children = progress.children;
+        if let Some(children) = &mut self.children {
+            children.active.truncate(ACTIVE_CHILDREN_MAX);
+        }
         self.elapsed_ms = millis(elapsed);
         self.eta_ms = progress.fraction.filter(|fraction| *fraction > 0.0).map(|fraction| {
             let left = elapsed.as_secs_f64() * (1.0 - fraction) / fraction;
@@ -626,7 +681,7 @@ mod tests {
     }
 
     fn half(part: f64) -> Progress {
-        Progress { fraction: Some(part), text: None }
+        Progress { fraction: Some(part), ..Progress::default() }
     }
 
     #[test]
@@ -657,6 +712,32 @@ mod tests {
         table.show(id(1), half(0.9), MS, at(200));
         assert_eq!((table.entries[0].progress, table.entries[0].status), (Some(0.7), JobStatus::Failed));
         assert!(table.under_way().is_none());
+    }
+
+    #[test]
+    fn the_children_of_a_job_that_has_ended_have_ended() {
+        let mut table = table(StartOptions::default());
+        let child = |number| ActiveChild {
+            id: ChildId { job: id(1), path: vec![number] },
+            name: "run".into(),
+            progress: None,
+            text: None,
+        };
+        let children = Children {
+            total: 33,
+            queued: 10,
+            running: 20,
+            done: 3,
+            active: (1..=20).map(child).collect(),
+            ..Children::default()
+        };
+        let progress = Progress { children: Some(Box::new(children)), ..half(0.1) };
+        table.show(id(1), progress, MS, at(0));
+        let shown = table.entries[0].children.as_ref().unwrap();
+        assert_eq!((shown.active.len(), shown.running), (ACTIVE_CHILDREN_MAX, 20));
+        table.end(id(1), JobStatus::Cancelled, None, MS);
+        let shown = table.entries[0].children.as_ref().unwrap();
+        assert_eq!((shown.queued, shown.running, shown.cancelled, shown.active.len()), (0, 0, 30, 0));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use durable::{Account, Durability, SaveOptions};
 pub use event::{Audience, Class};
 pub use guard::guard;
 pub use hook::Hook;
-pub use job::{JobEntry, JobReport, JobStatus, Named, Progress, StartOptions};
+pub use job::{ActiveChild, Children, JobEntry, JobReport, JobStatus, Named, Progress, StartOptions};
 pub use record::{RECORD_FORMAT, Record, RestoreError};
 pub use session::{Input, Output, Scratch, Session, SessionOptions};
 pub use turn::{Deferred, Start, Turn};

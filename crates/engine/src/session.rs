@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use windlass_protocol::{ClientId, ClientMessage, Close, CloseCode, Epoch, Hello, JobId, Secret, Seq, SessionId};
+use windlass_protocol::{
+    ChildId, ClientId, ClientMessage, Close, CloseCode, Epoch, Hello, JobId, Secret, Seq, SessionId,
+};
 use windlass_sync::{HashKey, Shadow};
 
 use crate::client::{Client, token_hash};
@@ -107,6 +109,8 @@ pub enum Output<A: App> {
     Defer(Deferred<A>),
     /// Ask a job to end.
     Cancel(JobId),
+    /// Ask a job that another has started to end; it may have ended already.
+    CancelChild(ChildId),
     /// Deliver something to another session.
     Post(A::Post),
     /// Something failed that no action answers for: tell the operator.
@@ -539,6 +543,7 @@ impl<A: App> Session<A> {
             self.batch.effects.extend(self.jobs.named(&name).map(Output::Cancel));
         }
         self.batch.effects.extend(turn.cancels.into_iter().map(Output::Cancel));
+        self.batch.effects.extend(turn.child_cancels.into_iter().map(Output::CancelChild));
         self.batch.effects.extend(turn.posts.into_iter().map(Output::Post));
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use windlass_protocol::frame;
 use windlass_protocol::limits::{CLIENTS_MAX, PENDING_MAX};
 use windlass_protocol::{
-    Action, ClientMessage, Close, CloseCode, Epoch, EventId, FrameNumber, Hello, JobId, Secret, Seq, Set, Token,
+    Action, ChildId, ClientMessage, Close, CloseCode, Epoch, EventId, FrameNumber, Hello, JobId, Secret, Seq, Set, Token,
 };
 
 use crate::actions::{Arrival, content_hash};
@@ -312,17 +312,18 @@ impl<A: App> Session<A> {
     fn run(&mut self, app: &A, at: usize, cause: Cause, action: &Action<'_>) -> Result<Option<String>, Unkept> {
         let refuse = |code, text: String| Err(Unkept::Fault(Fault::refused(code, text)));
         if action.name == CANCEL {
-            let job: Option<JobId> =
-                serde_json::from_str::<String>(action.payload.get()).ok().and_then(|id| id.parse().ok());
-            let Some(job) = job else {
-                return refuse("bad_payload", "$cancel takes the id of a job".into());
+            let id = serde_json::from_str::<String>(action.payload.get()).unwrap_or_default();
+            let (job, output) = match (id.parse::<JobId>(), id.parse::<ChildId>()) {
+                (Ok(job), _) => (job, Output::Cancel(job)),
+                (_, Ok(child)) => (child.job, Output::CancelChild(child)),
+                _ => return refuse("bad_payload", "$cancel takes the id of a job".into()),
             };
             match self.jobs.is_cancellable(job) {
                 None => return refuse("gone", format!("no job \"{job}\"")),
                 Some(false) => {
                     return refuse("forbidden", format!("the app does not let the page cancel the job \"{job}\""));
                 }
-                Some(true) => self.batch.effects.push(Output::Cancel(job)),
+                Some(true) => self.batch.effects.push(output),
             }
             return Ok(None);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use windlass_protocol::{ClientId, Epoch, JobId, Seq, SessionId};
+use windlass_protocol::{ChildId, ClientId, Epoch, JobId, Seq, SessionId};
 
 use crate::job::{StartOptions, UnderWay, lock};
 use crate::{App, Audience, Class, Ticket};
@@ -18,6 +18,7 @@ pub struct Turn<A: App> {
     pub(crate) events: Vec<StagedEvent>,
     pub(crate) starts: Vec<Start<A>>,
     pub(crate) cancels: Vec<JobId>,
+    pub(crate) child_cancels: Vec<ChildId>,
     pub(crate) cancel_names: Vec<String>,
     pub(crate) posts: Vec<A::Post>,
     pub(crate) task: Option<A::Task>,
@@ -106,6 +107,7 @@ impl<A: App> Turn<A> {
             events: Vec::new(),
             starts: Vec::new(),
             cancels: Vec::new(),
+            child_cancels: Vec::new(),
             cancel_names: Vec::new(),
             posts: Vec::new(),
             task: None,
@@ -198,6 +200,11 @@ impl<A: App> Turn<A> {
     /// Stages the cancellation of a job of this session.
     pub fn cancel(&mut self, job: JobId) {
         self.cancels.push(job);
+    }
+
+    /// Stages the cancellation of a job that a job of this session has started.
+    pub fn cancel_child(&mut self, child: ChildId) {
+        self.child_cancels.push(child);
     }
 
     /// Stages the cancellation of every job of this session with that name.

@@ -351,7 +351,7 @@ fn a_job_is_shown_and_has_one_end() {
         JobReport::Ended { status, text: None, elapsed: Duration::from_millis(5), update: Some(update) }
     };
     bench.turn(vec![Input::Report(job, job.epoch, JobReport::Started)]);
-    let half = Progress { fraction: Some(0.5), text: None };
+    let half = Progress { fraction: Some(0.5), ..Progress::default() };
     bench.turn(vec![Input::Report(job, job.epoch, JobReport::Progress(half.clone(), Duration::from_millis(2)))]);
     bench.turn(vec![Input::Report(job, job.epoch, ended(JobStatus::Done, 1))]);
     bench.turn(vec![Input::Report(job, job.epoch, ended(JobStatus::Failed, 10))]);
@@ -374,6 +374,20 @@ fn cancel_reaches_a_running_job() {
     for (seq, payload) in (3..).zip([json!(null), json!(7), json!("x"), json!({})]) {
         bench.say(1, &json!(["a", seq, "$cancel", payload]));
         assert_eq!(bench.last(1)[4]["r"][0][2], "bad_payload");
+    }
+}
+
+/// [JOB-4]
+#[test]
+fn cancel_reaches_what_a_running_job_has_started() {
+    let mut bench = connected();
+    bench.say(1, &json!(["a", 1, "start"]));
+    bench.say(1, &json!(["a", 2, "$cancel", "7.1.12.3"]));
+    let Some(Output::CancelChild(child)) = bench.others.last() else { panic!("no cancel") };
+    assert_eq!((child.job.n, &*child.path), (1, &[12, 3][..]));
+    for (seq, (id, code)) in (3..).zip([("7.2.1", "gone"), ("7.1.0", "bad_payload"), ("7.1.1.1.1.1.1", "bad_payload")]) {
+        bench.say(1, &json!(["a", seq, "$cancel", id]));
+        assert_eq!(bench.last(1)[4]["r"][0][2], code, "{id}");
     }
 }
 

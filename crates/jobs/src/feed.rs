@@ -70,7 +70,7 @@ impl Feed {
         told.started = Some(now);
         told.schedule = every.map(|period| Schedule::new(now, period));
         told.progress_due = None;
-        if told.progress.fraction.is_some() || told.progress.text.is_some() {
+        if told.progress.fraction.is_some() || told.progress.text.is_some() || told.progress.children.is_some() {
             // An earlier attempt's. The lines of the log stay: they tell why it failed.
             let lines = told.progress.lines;
             told.progress = Progress { lines, ..Progress::default() };

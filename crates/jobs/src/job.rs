@@ -1,5 +1,6 @@
 //! The two ends of a job: what its callback holds, and what everybody else holds.
 
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::ops::Deref;
@@ -10,10 +11,13 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::children::{Children, FutureChildren};
 use crate::feed::{Feed, LINE_BYTES_MAX};
 use crate::guard::clip;
 use crate::life::SharedLife;
+use crate::lineage::{Families, Lineage};
 use crate::options::SubmitError;
+use crate::park;
 use crate::pool::Shared;
 use crate::report::Progress;
 use crate::retry::Retry;
@@ -59,6 +63,9 @@ pub struct Spec {
     pub key: Arc<str>,
     /// Whether the sink hears of its place in the queue; by default it does not.
     pub ranked: bool,
+    /// Says whether an error of the callback is final whatever `retry` says; by default none is. The job's own jobs have
+    /// the same. Errors of another type than it expects are not final.
+    pub is_final: Option<fn(&dyn Any) -> bool>,
 }
 
 impl Spec {
@@ -74,6 +81,7 @@ impl Spec {
             retry: None,
             key: Arc::default(),
             ranked: false,
+            is_final: None,
         }
     }
 
@@ -178,6 +186,19 @@ impl Job {
         JobHandle { task: Arc::clone(&self.task) }
     }
 
+    /// Which of its parent's children this job is, from 1; `None` when no job has started it.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        self.core().lineage.as_ref().map(|lineage| lineage.number)
+    }
+
+    /// Jobs of this job's own, which it starts and collects. `name` is theirs unless they are given another.
+    ///
+    /// See [`Children`] for how they run and what they share with this job.
+    pub fn children<T: Send + 'static, E: Send + 'static>(&self, name: impl Into<Arc<str>>) -> Children<'_, T, E> {
+        Children::new(self, name.into())
+    }
+
     /// Says that a failure of this attempt is final, whatever the job's [`Retry`] says: trying again would not help.
     pub fn give_up(&self) {
         self.core().has_given_up.store(true, Ordering::Relaxed);
@@ -217,16 +238,27 @@ impl Job {
     }
 
     /// Adds a line to the log, of which the last [`LOG_LINES_MAX`](crate::LOG_LINES_MAX) are kept.
+    ///
+    /// A line of a job that another has started goes to the first job of the line, behind its own name and number.
     pub fn log(&self, line: impl Into<String>) {
         let core = self.core();
-        if !core.life.now().is_over() {
-            self.report_at(core.feed.log(&*core.pool.clock, line.into()));
+        if core.life.now().is_over() {
+            return;
+        }
+        let (line, task) = match &core.lineage {
+            Some(lineage) => (format!("{} {}: {}", core.name, lineage.number, line.into()), &lineage.root),
+            None => (line.into(), &self.task),
+        };
+        let teller = task.core();
+        if !teller.life.now().is_over() {
+            report_at(task, teller.feed.log(&*teller.pool.clock, line));
         }
     }
 
     /// Hands over a partial result. They arrive in order, and none is lost.
     ///
-    /// At most [`PARTIALS_MAX`](crate::PARTIALS_MAX) wait to be taken; when there is no room, it waits.
+    /// At most [`PARTIALS_MAX`](crate::PARTIALS_MAX) wait to be taken; when there is no room, it waits. Those of a job
+    /// that another has started are the first job's of the line.
     ///
     /// # Errors
     /// [`Cancelled`] when the callback should return; then the value is not handed over.
@@ -238,8 +270,9 @@ impl Job {
         self.checkpoint()?;
         let partial = raw(&value);
         let core = self.core();
-        if core.feed.put_partial(partial, || core.is_stopping())? {
-            self.task.tell(crate::Report::Partials);
+        let teller = core.root().unwrap_or(&self.task);
+        if teller.core().feed.put_partial(partial, || core.is_stopping())? {
+            teller.tell(crate::Report::Partials);
         }
         Ok(())
     }
@@ -248,19 +281,24 @@ impl Job {
         self.task.core()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Progress)) {
-        let core = self.core();
-        if !core.life.now().is_over() {
-            self.report_at(core.feed.change(&*core.pool.clock, change));
-        }
+    fn change(&self, what: impl FnOnce(&mut Progress)) {
+        change(&self.task, what);
     }
+}
 
-    fn report_at(&self, at: Option<Instant>) {
-        if let Some(at) = at {
-            let core = self.core();
-            let timer = Timer { at, id: core.id, alarm: Alarm::Progress, attempt: core.life.attempt() };
-            core.pool.timers.set(timer, &self.task);
-        }
+/// Changes the progress of a job, and sees to it that it is reported.
+pub(crate) fn change(task: &Arc<dyn Task>, change: impl FnOnce(&mut Progress)) {
+    let core = task.core();
+    if !core.life.now().is_over() {
+        report_at(task, core.feed.change(&*core.pool.clock, change));
+    }
+}
+
+fn report_at(task: &Arc<dyn Task>, at: Option<Instant>) {
+    if let Some(at) = at {
+        let core = task.core();
+        let timer = Timer { at, id: core.id, alarm: Alarm::Progress, attempt: core.life.attempt() };
+        core.pool.timers.set(timer, task);
     }
 }
 
@@ -276,6 +314,14 @@ impl fmt::Debug for Job {
 pub struct FutureJob(pub(crate) Job);
 
 impl FutureJob {
+    /// Jobs of this job's own, as [`Job::children`] gives them; they are waited for without holding a thread.
+    pub fn children<T: Send + 'static, E: Send + 'static>(
+        &self,
+        name: impl Into<Arc<str>>,
+    ) -> FutureChildren<'_, T, E> {
+        FutureChildren::new(self, name.into())
+    }
+
     /// Hands over a partial result, as [`Job::emit`] does, and waits for room without holding a thread.
     ///
     /// # Errors
@@ -286,9 +332,11 @@ impl FutureJob {
     pub async fn emit(&self, value: impl Serialize) -> Result<(), Cancelled> {
         let core = self.0.core();
         let mut partial = Some(raw(&value));
-        let put = std::future::poll_fn(|cx| core.feed.poll_partial(&mut partial, cx.waker(), || core.is_stopping()));
+        let teller = core.root().unwrap_or(&self.0.task);
+        let feed = &teller.core().feed;
+        let put = std::future::poll_fn(|cx| feed.poll_partial(&mut partial, cx.waker(), || core.is_stopping()));
         if put.await? {
-            self.0.task.tell(crate::Report::Partials);
+            teller.tell(crate::Report::Partials);
         }
         Ok(())
     }
@@ -334,6 +382,17 @@ impl JobHandle {
     /// [`End::Cancelled`](crate::End::Cancelled) if that is an error, with [`End::Done`](crate::End::Done) if it was finished anyway.
     pub fn cancel(&self) -> bool {
         Shared::cancel(&self.task)
+    }
+
+    /// Asks one of the jobs that this job has started to stop, by its [number](Job::number), or one further down, by the
+    /// numbers on the way to it. False when it is not there or is over.
+    pub fn cancel_child(&self, path: &[u32]) -> bool {
+        self.task.core().families.cancel(path)
+    }
+
+    /// Whether an attempt has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.task.core().feed.moments().started.is_some()
     }
 
     /// Takes the partial results that wait, oldest first, and so makes room for more.
@@ -412,11 +471,18 @@ pub(crate) struct Core {
     /// Whether the callback has seen that it should stop. Its thread alone reads it, after it has returned.
     pub(crate) has_seen_stop: AtomicBool,
     pub(crate) feed: Feed,
+    pub(crate) is_final: Option<fn(&dyn Any) -> bool>,
+    /// Where it comes from, when another job has started it.
+    pub(crate) lineage: Option<Lineage>,
+    /// The jobs that it has started itself.
+    pub(crate) families: Families,
+    /// Where it is between running and waiting for them. See [`crate::park`].
+    pub(crate) park: AtomicU32,
 }
 
 impl Core {
     pub(crate) fn new(spec: Spec, form: Form, id: u64, pool: Arc<Shared>) -> Self {
-        let Spec { name, owner, every, soft_timeout, hard_timeout, retry, key, ranked } = spec;
+        let Spec { name, owner, every, soft_timeout, hard_timeout, retry, key, ranked, is_final } = spec;
         Self {
             id,
             name,
@@ -434,6 +500,32 @@ impl Core {
             has_given_up: AtomicBool::new(false),
             has_seen_stop: AtomicBool::new(false),
             feed: Feed::default(),
+            is_final,
+            lineage: None,
+            families: Families::default(),
+            park: AtomicU32::new(park::RUNS),
+        }
+    }
+
+    /// 0 for a job that no other has started, and one more for each that has.
+    pub(crate) fn depth(&self) -> u8 {
+        self.lineage.as_ref().map_or(0, |lineage| lineage.depth)
+    }
+
+    /// The first job of its line, if that is another.
+    pub(crate) fn root(&self) -> Option<&Arc<dyn Task>> {
+        self.lineage.as_ref().map(|lineage| &lineage.root)
+    }
+
+    /// It was told to stop: wakes it wherever it waits, and tells the jobs that it has started.
+    pub(crate) fn signal(&self) {
+        self.feed.wake();
+        if let Some(root) = self.root() {
+            // It may wait there for room.
+            root.core().feed.wake();
+        }
+        if self.families.stop() {
+            self.pool.wake_stopped(self);
         }
     }
 

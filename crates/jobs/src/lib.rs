@@ -67,41 +67,57 @@
 //! # Ok::<(), windlass_jobs::SubmitError>(())
 //! ```
 //!
+//! # Jobs of jobs
+//!
+//! A job starts jobs of its own and collects them: see [`Children`].
+//!
 //! This crate knows no session, no runtime and no wire. Times come from a [`Clock`], so that tests need not wait.
 
+mod children;
 mod clock;
 #[cfg(all(unix, not(loom)))]
 mod command;
+mod family;
+#[cfg(all(test, loom))]
+mod family_races;
 mod feed;
 mod guard;
 mod job;
 mod life;
+mod lineage;
 mod options;
+mod park;
 mod pool;
 mod priority;
 mod queue;
 #[cfg(all(test, loom))]
 mod races;
+mod ranks;
 mod report;
 mod retry;
 mod schedule;
 mod slot;
 mod sync;
+mod tally;
 mod task;
 mod timers;
 
+pub use children::{Children, FutureChildren};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(all(unix, not(loom)))]
 pub use command::{
     COMMAND_INPUT_BYTES_MAX, COMMAND_LINE_BYTES_MAX, COMMAND_LINE_TEXT_MAX, Command, CommandError, CommandInput, Exit,
     LineProblem, ReadyCommand, RunFolder,
 };
+pub use family::{AT_ONCE_MAX, CHILDREN_MAX, Child, Unfinished};
 pub use feed::{LINE_BYTES_MAX, LOG_LINES_MAX, PARTIAL_BYTES_MAX, PARTIALS_MAX};
 pub use job::{Cancelled, Form, FutureJob, Job, JobHandle, Spec};
 pub use options::{PoolOptions, Spawner, Stats, SubmitError};
 pub use pool::Pool;
+pub use queue::DEPTH_MAX;
 pub use report::{End, Progress, Report, Sink};
 pub use retry::{ATTEMPTS_MAX, Retry};
 pub use schedule::{PERIOD_MAX, PERIOD_MIN};
 pub use slot::Slot;
+pub use tally::{Active, Tally};
 pub use task::BoxFuture;

@@ -25,6 +25,10 @@ pub struct PoolOptions {
     pub owner_queue_max: usize,
     /// How many jobs of one owner run at the same time; the others wait. No bound of its own by default.
     pub owner_running_max: usize,
+    /// How many jobs may wait for jobs that they have started, at each depth of nesting; while so many do, no further one
+    /// of that depth begins. Each that is a function keeps a thread meanwhile, though not its place among those that
+    /// run. 256 by default, and never less than one.
+    pub parents_max: usize,
     /// The niceness of the threads on Linux, from 1 to 19; 0 leaves it alone. 10 by default: about a tenth of
     /// the share of a thread that has not been lowered, so that sockets come first and jobs still go on.
     pub nice: i32,
@@ -39,6 +43,7 @@ impl Default for PoolOptions {
             queue_max: 4096,
             owner_queue_max: 1024,
             owner_running_max: usize::MAX,
+            parents_max: 256,
             nice: 10,
         }
     }
@@ -58,6 +63,10 @@ pub enum SubmitError {
     InvalidTimeout(Duration),
     /// No attempts or too many, or a wait between them that is none or too long. Fix the code.
     InvalidRetry(Retry),
+    /// A job that is nested so deep has no jobs of its own. Collect its results where it was started.
+    TooDeep(u8),
+    /// So many jobs of one job wait, run or have not been collected. Collect some.
+    TooManyChildren(usize),
     /// The pool has nothing that runs futures: call [`Pool::run_futures_on`](crate::Pool::run_futures_on) first. Fix the code.
     NoSpawner,
     /// The pool takes no more jobs.
@@ -82,6 +91,12 @@ impl fmt::Display for SubmitError {
                 "{} attempts that wait {:?} to {:?}: 1 to {ATTEMPTS_MAX} attempts, at least a millisecond and at most a day",
                 retry.attempts, retry.first, retry.longest
             ),
+            Self::TooDeep(max) => {
+                write!(f, "a job may start jobs of its own down to {max} levels, and this is the last")
+            }
+            Self::TooManyChildren(max) => {
+                write!(f, "{max} jobs of this job are not collected yet: collect some before starting more")
+            }
             Self::NoSpawner => f.write_str("the pool has nothing that runs futures"),
             Self::ShuttingDown => f.write_str("the pool of jobs shuts down"),
             Self::NoThread(error) => write!(f, "no thread for the job: {error}"),
@@ -106,6 +121,8 @@ pub struct Stats {
     pub queued: usize,
     /// Jobs that run, stuck ones included.
     pub running: usize,
+    /// Jobs that wait for jobs of their own, and hold no place among those that run.
+    pub parked: usize,
     /// Jobs whose end was reported, while their callback still holds a thread.
     pub stuck: usize,
     /// Jobs that have failed and wait for their next attempt.

@@ -124,7 +124,8 @@ impl Pool {
         let state = lock(&self.shared.state);
         let stuck = state.running.iter().filter(|task| task.core().life.now() == Life::Abandoned).count();
         let queued = state.queues.iter().map(Queue::len).sum();
-        Stats { queued, running: state.running.len(), stuck, resting: state.resting.len() }
+        let parked = state.queues.iter().map(Queue::parked).sum();
+        Stats { queued, running: state.running.len() - parked, parked, stuck, resting: state.resting.len() }
     }
 
     /// Ends everything: takes no new jobs, cancels all, waits for those that run for at most `deadline`, and reports
@@ -162,10 +163,12 @@ enum Timekeeper {
 
 /// The pool as its threads, jobs and handles see it.
 pub(crate) struct Shared {
-    options: PoolOptions,
-    state: Mutex<State>,
+    pub(crate) options: PoolOptions,
+    pub(crate) state: Mutex<State>,
     /// Rings when a job waits for a thread.
-    work: Condvar,
+    pub(crate) work: Condvar,
+    /// Rings when a blocking job that waits for jobs of its own may go on, or has to stop.
+    pub(crate) going_on: Condvar,
     /// Rings while the pool shuts down, when a job has ended.
     quiet: Condvar,
     next_id: AtomicU64,
@@ -174,32 +177,31 @@ pub(crate) struct Shared {
     spawner: OnceLock<Box<dyn Spawner>>,
 }
 
-struct State {
+pub(crate) struct State {
     /// One of each [`Form`].
-    queues: [Queue<Arc<dyn Task>>; 2],
-    /// Jobs that have a thread or whose future was spawned; bounded by the options.
-    running: Vec<Arc<dyn Task>>,
-    /// How many of them are futures.
-    futures: usize,
+    pub(crate) queues: [Queue<Arc<dyn Task>>; 2],
+    /// Jobs that have a thread or whose future was spawned, also while they wait for jobs of their own; bounded by the
+    /// options.
+    pub(crate) running: Vec<Arc<dyn Task>>,
     /// Somebody starts futures; what comes meanwhile is theirs to start. A runtime that is gone drops each future
     /// where it is spawned, and without this a long queue would end in as many nested calls.
     starts_futures: bool,
     /// Jobs that wait for their next attempt, by id. Each has a place in the queue kept.
     resting: HashMap<u64, Arc<dyn Task>>,
     /// Whether a moment is set at which those who wait hear of their places.
-    ranks_due: bool,
-    ranks_told: Option<Instant>,
+    pub(crate) ranks_due: bool,
+    pub(crate) ranks_told: Option<Instant>,
     /// Waiting jobs whose sinks hear of their places.
-    ranked: usize,
+    pub(crate) ranked: usize,
     /// What a job takes, as a moving average; of jobs that are ranked.
-    usual: Option<Duration>,
+    pub(crate) usual: Option<Duration>,
     /// Jobs that were cancelled while they waited, until that is reported. They still count as waiting, or
     /// submitting and cancelling in a loop would fill the memory faster than reports can be made.
     ending: usize,
-    threads: usize,
-    idle: usize,
+    pub(crate) threads: usize,
+    pub(crate) idle: usize,
     timekeeper: Timekeeper,
-    closing: bool,
+    pub(crate) closing: bool,
 }
 
 impl Shared {
@@ -207,15 +209,17 @@ impl Shared {
         options.threads = options.threads.max(1);
         options.futures_max = options.futures_max.max(1);
         options.owner_running_max = options.owner_running_max.max(1);
-        let limits = Limits {
+        options.parents_max = options.parents_max.max(1);
+        let limits = |running_max| Limits {
+            running_max,
             queue_max: options.queue_max,
             owner_queue_max: options.owner_queue_max,
             owner_running_max: options.owner_running_max,
+            parked_max: options.parents_max,
         };
         let state = State {
-            queues: [Queue::new(limits), Queue::new(limits)],
+            queues: [Queue::new(limits(options.threads)), Queue::new(limits(options.futures_max))],
             running: Vec::with_capacity(options.threads.min(64)),
-            futures: 0,
             starts_futures: false,
             resting: HashMap::new(),
             ranks_due: false,
@@ -232,6 +236,7 @@ impl Shared {
             options,
             state: Mutex::new(state),
             work: Condvar::new(),
+            going_on: Condvar::new(),
             quiet: Condvar::new(),
             next_id: AtomicU64::new(0),
             clock,
@@ -249,23 +254,35 @@ impl Shared {
     }
 
     /// How many jobs of that form run at the same time.
-    fn size(&self, form: Form) -> usize {
+    pub(crate) fn size(&self, form: Form) -> usize {
         match form {
             Form::Blocking => self.options.threads,
             Form::Future => self.options.futures_max,
         }
     }
 
+    /// Keeps a place in the queue for a job that another job starts. The first that a job has needs no room, or a job
+    /// could wait for its children while others keep them out.
+    pub(crate) fn reserve_child(self: &Arc<Self>, owner: u64, form: Form, is_first: bool) -> Result<Slot, SubmitError> {
+        let mut state = lock(&self.state);
+        match self.has_room(&state, owner, form) {
+            Err(SubmitError::QueueFull(_) | SubmitError::OwnerQueueFull(_)) if is_first => {}
+            room => room?,
+        }
+        state.queues[form as usize].reserve(owner);
+        Ok(Slot { shared: Arc::clone(self), owner, form })
+    }
+
+    /// Whether it can run futures.
+    pub(crate) fn has_spawner(&self) -> bool {
+        self.spawner.get().is_some()
+    }
+
     fn has_room(&self, state: &State, owner: u64, form: Form) -> Result<(), SubmitError> {
         if state.closing {
             return Err(SubmitError::ShuttingDown);
         }
-        let running = match form {
-            Form::Blocking => state.running.len() - state.futures,
-            Form::Future => state.futures,
-        };
-        let free = self.size(form).saturating_sub(running);
-        state.queues[form as usize].room(owner, state.ending, free).map_err(|full| match full {
+        state.queues[form as usize].room(owner, state.ending).map_err(|full| match full {
             Full::Queue => SubmitError::QueueFull(self.options.queue_max),
             Full::Owner => SubmitError::OwnerQueueFull(self.options.owner_queue_max),
         })
@@ -285,7 +302,7 @@ impl Shared {
 
     fn enqueue(self: &Arc<Self>, mut state: MutexGuard<'_, State>, task: &Arc<dyn Task>) {
         let core = task.core();
-        state.queues[core.form as usize].push(core.owner, core.id, Arc::clone(task));
+        state.queues[core.form as usize].push(core.owner, core.id, core.depth(), Arc::clone(task));
         if core.ranked {
             state.ranked += 1;
             self.plan_ranks(&mut state);
@@ -299,46 +316,8 @@ impl Shared {
         }
     }
 
-    /// Sees to it that those who wait hear of their places, which have changed.
-    fn plan_ranks(&self, state: &mut State) {
-        let waits = state.queues[Form::Blocking as usize].len() > state.idle
-            || state.queues[Form::Future as usize].len() > self.options.futures_max - state.futures;
-        if state.ranked == 0 || state.ranks_due || state.closing || !waits {
-            return;
-        }
-        state.ranks_due = true;
-        let pause = if state.ranked > RANKED_FEW { RANKS_SELDOM } else { RANKS_OFTEN };
-        let now = self.clock.now();
-        self.timers.set_ranks(state.ranks_told.map_or(now, |told| now.max(told + pause)));
-    }
-
-    /// Tells those who wait their places in the queue, if they have changed.
-    fn tell_ranks(&self) {
-        let mut told = Vec::new();
-        let mut state = lock(&self.state);
-        state.ranks_due = false;
-        state.ranks_told = Some(self.clock.now());
-        for form in [Form::Blocking, Form::Future] {
-            for (before, task) in state.queues[form as usize].in_order().into_iter().enumerate() {
-                let core = task.core();
-                let rank = u32::try_from(before + 1).unwrap_or(u32::MAX);
-                if !core.ranked || core.told_rank.swap(rank, Ordering::Relaxed) == rank {
-                    continue;
-                }
-                // It starts when so many rounds of jobs are through, and then it takes one itself.
-                let rounds = u32::try_from((before + 1).div_ceil(self.size(form)) + 1).unwrap_or(u32::MAX);
-                let eta = state.usual.map(|usual| usual.saturating_mul(rounds));
-                told.push((Arc::clone(task), rank, eta));
-            }
-        }
-        drop(state);
-        for (task, rank, eta) in told {
-            task.tell(Report::Waiting { rank, eta });
-        }
-    }
-
     /// Notes that a job has left the queue.
-    fn left_queue(&self, state: &mut State, core: &Core) {
+    pub(crate) fn left_queue(&self, state: &mut State, core: &Core) {
         if core.ranked {
             state.ranked -= 1;
             // It has no place any more, and hears of the one that it waits in for its next attempt.
@@ -355,7 +334,7 @@ impl Shared {
         }
         // Threads that were woken and have not come to their job yet still count as idle; so do their jobs as waiting.
         let waiting = state.queues[Form::Blocking as usize].len();
-        if form == Form::Blocking && waiting >= state.idle && state.threads < self.options.threads {
+        if form == Form::Blocking && waiting >= state.idle && state.threads < self.threads_max(state) {
             match self.spawn(&state.threads.to_string(), Self::work) {
                 Ok(()) => state.threads += 1,
                 Err(error) if state.threads == 0 => return Err(SubmitError::NoThread(error)),
@@ -366,14 +345,19 @@ impl Shared {
         Ok(())
     }
 
-    fn spawn(self: &Arc<Self>, suffix: &str, run: fn(&Arc<Self>)) -> io::Result<()> {
+    /// How many threads there may be: one for each that runs, and those that wait for jobs of their own.
+    pub(crate) fn threads_max(&self, state: &State) -> usize {
+        self.options.threads + state.queues[Form::Blocking as usize].parked()
+    }
+
+    pub(crate) fn spawn(self: &Arc<Self>, suffix: &str, run: fn(&Arc<Self>)) -> io::Result<()> {
         let shared = Arc::clone(self);
         thread::Builder::new().name(format!("{}-{suffix}", self.options.name)).spawn(move || run(&shared))?;
         Ok(())
     }
 
     /// The life of a thread of the pool.
-    fn work(self: &Arc<Self>) {
+    pub(crate) fn work(self: &Arc<Self>) {
         priority::lower(self.options.nice);
         let mut done = None;
         while let Some(task) = self.next(done.take()) {
@@ -393,9 +377,7 @@ impl Shared {
             self.done(&mut state, &task);
         }
         loop {
-            if let Some(task) = state.queues[Form::Blocking as usize].pop() {
-                state.running.push(Arc::clone(&task));
-                self.left_queue(&mut state, task.core());
+            if let Some(task) = self.take(&mut state, Form::Blocking, &mut Vec::new()) {
                 return Some(task);
             }
             if state.closing {
@@ -403,8 +385,22 @@ impl Shared {
                 return None;
             }
             state.idle += 1;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let is_extra = state.threads > self.options.threads;
+            let is_too_long;
+            (state, is_too_long) = if is_extra {
+                let waited = self.work.wait_timeout(state, EXTRA_KEPT).unwrap_or_else(PoisonError::into_inner);
+                (waited.0, waited.1.timed_out())
+            } else {
+                (self.work.wait(state).unwrap_or_else(PoisonError::into_inner), false)
+            };
             state.idle -= 1;
+            if is_too_long
+                && state.threads > self.threads_max(&state)
+                && !state.queues[Form::Blocking as usize].is_ready()
+            {
+                state.threads -= 1;
+                return None;
+            }
         }
     }
 
@@ -414,6 +410,10 @@ impl Shared {
         // One of them: a job whose next attempt has begun already is there twice.
         if let Some(at) = state.running.iter().position(|running| running.core().id == core.id) {
             state.running.swap_remove(at);
+        }
+        if core.is_parked() {
+            // It has ended while another thread of its own waited for its children.
+            self.go_on_now(state, core);
         }
         state.queues[core.form as usize].done(core.owner);
         if core.ranked {
@@ -437,20 +437,26 @@ impl Shared {
         true
     }
 
-    /// Spawns as many of the waiting futures as may run.
-    fn start_futures(&self) {
+    /// Spawns as many of the waiting futures as may run, and wakes those that go on.
+    pub(crate) fn start_futures(&self) {
         let mut state = lock(&self.state);
         if state.starts_futures {
             return;
         }
         state.starts_futures = true;
-        while state.futures < self.options.futures_max
-            && let Some(task) = state.queues[Form::Future as usize].pop()
-        {
-            state.futures += 1;
-            state.running.push(Arc::clone(&task));
-            self.left_queue(&mut state, task.core());
+        loop {
+            let mut goes_on = Vec::new();
+            let task = self.take(&mut state, Form::Future, &mut goes_on);
+            if task.is_none() && goes_on.is_empty() {
+                break;
+            }
             drop(state);
+            goes_on.iter().for_each(|task| task.core().feed.wake());
+            drop(goes_on);
+            let Some(task) = task else {
+                state = lock(&self.state);
+                continue;
+            };
             if self.begin(&task) {
                 let job = Job { task: Arc::clone(&task) };
                 let future = Arc::clone(&task).run(job).expect("it is a future");
@@ -458,7 +464,6 @@ impl Shared {
                 state = lock(&self.state);
             } else {
                 state = lock(&self.state);
-                state.futures -= 1;
                 self.done(&mut state, &task);
             }
         }
@@ -467,10 +472,7 @@ impl Shared {
 
     /// A future is through; the next may run.
     pub(crate) fn future_done(&self, task: &Arc<dyn Task>) {
-        let mut state = lock(&self.state);
-        state.futures -= 1;
-        self.done(&mut state, task);
-        drop(state);
+        self.done(&mut lock(&self.state), task);
         self.start_futures();
     }
 
@@ -553,7 +555,7 @@ impl Shared {
             }
             Alarm::SoftTimeout => {
                 if core.life.on_attempt(Event::SoftTimeout, timer.attempt) == Effect::Signal {
-                    core.feed.wake();
+                    core.signal();
                 }
             }
             Alarm::HardTimeout => {
@@ -576,7 +578,7 @@ impl Shared {
     pub(crate) fn cancel(task: &Arc<dyn Task>) -> bool {
         let core = task.core();
         match core.life.on(Event::Cancel) {
-            Effect::Signal => core.feed.wake(),
+            Effect::Signal => core.signal(),
             Effect::EndQueued => core.pool.leave_queue(task),
             _ => return !core.life.now().is_over(),
         }
@@ -632,7 +634,7 @@ impl Shared {
     pub(crate) fn abandon(&self, task: &Arc<dyn Task>, end: End<Infallible, Infallible>) {
         let core = task.core();
         core.feed.end(self.clock.now());
-        core.feed.wake();
+        core.signal();
         self.forget_timers(core);
         task.tell(Report::Ended(end));
     }
@@ -689,11 +691,8 @@ impl Shared {
     }
 }
 
-/// Between two tellings of the places in the queue.
-const RANKS_OFTEN: Duration = Duration::from_millis(250);
-/// The same while more than [`RANKED_FEW`] jobs wait: each of them that has moved is a frame to its page.
-const RANKS_SELDOM: Duration = Duration::from_secs(1);
-const RANKED_FEW: usize = 256;
+/// How long a thread stays that was started in the place of one that waits for jobs of its own: such waits come often.
+const EXTRA_KEPT: Duration = Duration::from_secs(10);
 
 /// What the model check of the races does instead of the pool's own threads.
 #[cfg(all(test, loom))]
@@ -712,12 +711,21 @@ impl Shared {
         self.enqueue(state, task);
     }
 
+    /// Starts no threads, now or later, not even in the place of a job that waits.
+    pub(crate) fn have_threads(&self) {
+        lock(&self.state).threads = usize::MAX / 2;
+    }
+
+    /// Lets the threads go that find nothing to do.
+    pub(crate) fn close(&self) {
+        lock(&self.state).closing = true;
+        self.work.notify_all();
+    }
+
     /// Takes a job, if one waits, and runs it: a turn of [`work`](Self::work).
     pub(crate) fn work_once(self: &Arc<Self>) {
         let mut state = lock(&self.state);
-        let Some(task) = state.queues[Form::Blocking as usize].pop() else { return };
-        state.running.push(Arc::clone(&task));
-        self.left_queue(&mut state, task.core());
+        let Some(task) = self.take(&mut state, Form::Blocking, &mut Vec::new()) else { return };
         drop(state);
         if self.begin(&task) {
             Arc::clone(&task).run(Job { task: Arc::clone(&task) });
@@ -728,7 +736,8 @@ impl Shared {
     pub(crate) fn assert_quiet(&self) {
         let state = lock(&self.state);
         let waiting: usize = state.queues.iter().map(Queue::len).sum();
-        assert_eq!((waiting, state.running.len(), state.resting.len(), state.ending), (0, 0, 0, 0));
+        let parked: usize = state.queues.iter().map(Queue::parked).sum();
+        assert_eq!((waiting, state.running.len(), parked, state.resting.len(), state.ending), (0, 0, 0, 0, 0));
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tally::Tally;
+
 /// One thing that a job tells its [`Sink`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -93,6 +95,10 @@ pub struct Progress {
     pub text: Option<Arc<str>>,
     /// How many lines were logged so far; when it has grown, [`JobHandle::log_tail`](crate::JobHandle::log_tail) is new.
     pub lines: u64,
+    /// How the jobs that it has started are getting on; `None` while it has started none.
+    ///
+    /// They make up its `fraction` and `steps` unless it says that it [keeps](crate::Children::keep_progress) its own.
+    pub children: Option<Arc<Tally>>,
 }
 
 impl Progress {

@@ -107,12 +107,18 @@ impl<W, S> TypedTask<W, S> {
     }
 
     /// Draws the conclusion from what the callback did. Gives the wait until the next attempt, if there is to be one.
-    fn conclude<T, E>(&self, outcome: Outcome<T, E>) -> Option<Duration>
+    fn conclude<T, E: 'static>(&self, outcome: Outcome<T, E>) -> Option<Duration>
     where
         S: Sink<T, E>,
     {
         let core = &self.core;
-        let failed = matches!(outcome, Outcome::Panicked(_) | Outcome::Returned(Err(_)));
+        // Those that are left of a callback that has let go of them without a word.
+        core.families.stop();
+        let failed = match &outcome {
+            Outcome::Panicked(_) => true,
+            Outcome::Returned(Err(error)) => !core.is_final.is_some_and(|is_final| is_final(error)),
+            Outcome::Returned(Ok(_)) | Outcome::Dropped => false,
+        };
         let rests = if failed { core.rests() } else { None };
         // What stands now is about this attempt; a next one sets its own.
         core.pool.forget_timers(core);

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::limits::CHILD_DEPTH_MAX;
+
 /// The highest counter that JavaScript can hold exactly, 2^53 − 1.
 pub const COUNTER_MAX: u64 = (1 << 53) - 1;
 
@@ -216,6 +218,45 @@ impl FromStr for JobId {
     }
 }
 
+/// A run that a job has started itself, or that such a run has. `"epoch.n.number"` on the wire, with a further number for
+/// each level of nesting.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ChildId {
+    /// The job at the top.
+    pub job: JobId,
+    /// The numbers on the way down, each among the children of the one before; from 1, and at most
+    /// [`CHILD_DEPTH_MAX`](crate::limits::CHILD_DEPTH_MAX) of them.
+    pub path: Vec<u32>,
+}
+
+impl fmt::Display for ChildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.job)?;
+        self.path.iter().try_for_each(|number| write!(f, ".{number}"))
+    }
+}
+
+impl Serialize for ChildId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl FromStr for ChildId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let second = text.match_indices('.').nth(1).ok_or(BadId)?.0;
+        let (job, path) = (&text[..second], &text[second + 1..]);
+        let number = |text: &str| text.parse().ok().filter(|number| *number > 0).ok_or(BadId);
+        let path: Vec<u32> = path.split('.').take(CHILD_DEPTH_MAX + 1).map(number).collect::<Result<_, _>>()?;
+        if path.len() > CHILD_DEPTH_MAX {
+            return Err(BadId);
+        }
+        Ok(Self { job: job.parse()?, path })
+    }
+}
+
 /// A text that is no id of the kind asked for. The peer's fault: refuse the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadId;
@@ -253,6 +294,8 @@ mod tests {
         assert_eq!(id.to_string(), "a1b2c3d4e5f6a7b8c9d0e1f2");
         let job = JobId { epoch: Epoch(7), n: 3 };
         assert_eq!(job.to_string().parse(), Ok(job));
+        let child = ChildId { job, path: vec![17, 4] };
+        assert_eq!((child.to_string().as_str(), child.to_string().parse()), ("7.3.17.4", Ok(child)));
         assert_eq!(serde_json::from_str::<EventId>("[7,3]").unwrap(), EventId { epoch: Epoch(7), n: 3 });
     }
 
@@ -263,6 +306,9 @@ mod tests {
         }
         for text in ["", ".", "1", "1.", "1.x", "-1.2", "9007199254740992.1"] {
             assert_eq!(text.parse::<JobId>(), Err(BadId), "{text}");
+        }
+        for text in ["", "1.2", "1.2.", "1.2.0", "1.2.x", ".1.2", "1.2.4294967296", "1.2.3.4.5.6.7"] {
+            assert_eq!(text.parse::<ChildId>(), Err(BadId), "{text}");
         }
         assert!(serde_json::from_str::<Seq>("9007199254740992").is_err());
         assert!(serde_json::from_str::<Seq>("-1").is_err());

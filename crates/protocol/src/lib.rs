@@ -25,6 +25,6 @@ mod set;
 
 pub use close::{Close, CloseCode};
 pub use dialect::Dialect;
-pub use ids::{ClientId, Epoch, EventId, FrameNumber, JobId, Secret, Seq, SessionId, Token};
+pub use ids::{ChildId, ClientId, Epoch, EventId, FrameNumber, JobId, Secret, Seq, SessionId, Token};
 pub use message::{Action, ClientMessage, DecodeError, Hello};
 pub use set::{Set, Step};

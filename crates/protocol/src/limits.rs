@@ -26,5 +26,9 @@ pub const PENDING_MAX: usize = 8;
 pub const CLIENTS_MAX: usize = 16;
 /// Finished jobs that stay in `$jobs`; beyond: the oldest go.
 pub const FINISHED_JOBS_MAX: usize = 20;
+/// Levels of jobs that jobs start, beneath a job of `$jobs`.
+pub const CHILD_DEPTH_MAX: usize = 4;
+/// Running children of a job that are listed beside it; beyond: those that started last are only counted.
+pub const ACTIVE_CHILDREN_MAX: usize = 16;
 /// Lines of a job's log in `$jobs`; beyond: the oldest go.
 pub const JOB_LOG_LINES_MAX: usize = 20;

@@ -545,6 +545,7 @@ impl<S: State> Cell<S> {
                     core.tasks.insert(deferred.ticket, task);
                 }
                 Output::Cancel(job) => core.jobs.cancel(job),
+                Output::CancelChild(child) => core.jobs.cancel_child(&child),
                 Output::Post(Post { session, update }) => self.hub.deliver(session, update),
                 Output::Save(record) => self.save(*record),
                 Output::Fault(fault) => {
@@ -660,6 +661,10 @@ struct CellReporter<S: State> {
 impl<S: State> Reporter<S> for CellReporter<S> {
     fn owner(&self) -> u64 {
         self.owner
+    }
+
+    fn job(&self) -> JobId {
+        self.job
     }
 
     fn report(&self, report: JobReport<Program<S>>) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use windlass_engine::{Audience, Class, Turn};
 use windlass_protocol::frame::event_body;
-use windlass_protocol::{ClientId, JobId, SessionId};
+use windlass_protocol::{ChildId, ClientId, JobId, SessionId};
 
 use crate::callback::{LongCallback, Work};
 use crate::program::{Post, Program, State};
@@ -232,6 +232,24 @@ impl<S: State> Cx<S> {
     /// Asks a job of this session to end.
     pub fn cancel_job(&mut self, job: JobId) {
         self.turn.cancel(job);
+    }
+
+    /// Asks a job to end that a job of this session has started, by its number among that job's children, from 1. One
+    /// that is over, or not there, changes nothing. See [`Job::children`].
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # use windlass::JobId;
+    /// # #[derive(Clone, Default, Serialize)] struct Sweep { job: Option<JobId> }
+    /// let app = App::new(Sweep::default).action("stop_run", |sweep: &mut Sweep, cx: &mut Cx<Sweep>, run: u32| {
+    ///     if let Some(job) = sweep.job {
+    ///         cx.cancel_child(job, run);
+    ///     }
+    /// });
+    /// # let _ = app;
+    /// ```
+    pub fn cancel_child(&mut self, job: JobId, number: u32) {
+        self.turn.cancel_child(ChildId { job, path: vec![number] });
     }
 
     /// Asks every job of this session with that name to end.

@@ -194,7 +194,7 @@ mod tests {
     }
 
     fn progress(fraction: f64) -> JobReport<Program<u8>> {
-        JobReport::Progress(Progress { fraction: Some(fraction), text: None }, Duration::ZERO)
+        JobReport::Progress(Progress { fraction: Some(fraction), ..Progress::default() }, Duration::ZERO)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How a long callback is to be run: its pool, its periods, its timeouts, and what happens around it.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,6 +219,7 @@ impl JobOptions {
         spec.hard_timeout = self.hard_timeout.or(self.timeout.and_then(|timeout| timeout.checked_add(patience)));
         spec.retry = self.retry.clone();
         spec.ranked = !self.hidden;
+        spec.is_final = Some(is_decision);
         spec.check().map_err(|error| Error::internal(format!("the job \"{name}\": {error}")))?;
         Ok(spec)
     }
@@ -235,6 +237,11 @@ impl JobOptions {
             named: None,
         }
     }
+}
+
+/// An error that is meant for the page is a decision: trying again would not change it.
+fn is_decision(error: &dyn Any) -> bool {
+    error.downcast_ref::<Error>().is_some_and(|error| !error.is_internal())
 }
 
 /// How long a job that was asked to end has for it.

@@ -3,9 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use windlass_engine::{JobReport, JobStatus};
-use windlass_jobs::{End, FutureJob, JobHandle, Report, Slot, Spec, SubmitError};
-use windlass_protocol::JobId;
+use windlass_engine::{ActiveChild, Children, JobReport, JobStatus};
+use windlass_jobs::{End, FutureJob, JobHandle, Report, Slot, Spec, SubmitError, Tally};
+use windlass_protocol::limits::ACTIVE_CHILDREN_MAX;
+use windlass_protocol::{ChildId, JobId};
 
 use crate::callback::Work;
 use crate::program::{Program, State, Update};
@@ -46,6 +47,9 @@ pub(crate) enum Submitted<S: State> {
 pub(crate) trait Reporter<S: State>: Send + Sync {
     /// Whose job it is, for the pool.
     fn owner(&self) -> u64;
+
+    /// The job whose reports they are.
+    fn job(&self) -> JobId;
 
     /// Puts a report there; a later one of a running job may take the place of an earlier.
     fn report(&self, report: JobReport<Program<S>>);
@@ -139,22 +143,21 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
             Work::Blocking(run) => {
                 let handle = Arc::clone(&handle);
                 let run = move |job: &Job| {
-                    let own = handle.get_or_init(|| job.handle());
-                    decided(own, prompter.hold(job, Returns::of::<T>()).outcome(job, &run))
+                    handle.get_or_init(|| job.handle());
+                    prompter.hold(job, Returns::of::<T>()).outcome(job, &run)
                 };
                 slot.submit(spec, run, sink)
             }
             Work::Future(run) => {
                 let (handle, run) = (Arc::clone(&handle), Arc::new(run));
                 let run = move |job: FutureJob| {
-                    let own = handle.get_or_init(|| job.handle()).clone();
+                    handle.get_or_init(|| job.handle());
                     let (run, prompter) = (Arc::clone(&run), Arc::clone(&prompter));
                     async move {
-                        let outcome = match prompter.hold(&job, Returns::of::<T>()) {
+                        match prompter.hold(&job, Returns::of::<T>()) {
                             Instead::Run => run(job).await,
                             instead => instead.outcome(&job, |_| Err(windlass_jobs::Cancelled.into())),
-                        };
-                        decided(&own, outcome)
+                        }
                     }
                 };
                 slot.submit_future(spec, run, sink)
@@ -170,14 +173,6 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
     fn cancelled(self: Box<Self>) -> JobReport<Program<S>> {
         self.functions.cancelled()
     }
-}
-
-/// An error that is meant for the page is a decision: trying again would not change it.
-fn decided<T>(job: &JobHandle, outcome: Result<T>) -> Result<T> {
-    if matches!(&outcome, Err(error) if !error.is_internal()) {
-        job.give_up();
-    }
-    outcome
 }
 
 /// Turns what the pool reports into what the session is told.
@@ -212,14 +207,14 @@ fn tell<S: State, T: Send + 'static>(
         }
         Report::Progress(progress) => {
             log(&progress);
-            reporter.report(JobReport::Progress(shown(&progress), elapsed()));
+            reporter.report(JobReport::Progress(shown(reporter.job(), &progress), elapsed()));
         }
         Report::Tick { tick, elapsed, progress } => {
             log(&progress);
             let attempt = handle.get().map_or(1, JobHandle::attempt);
             match functions.told(Status::Running(Running::new(tick, elapsed, &progress, attempt))) {
-                Some(update) => reporter.report(JobReport::Running(shown(&progress), elapsed, update)),
-                None => reporter.report(JobReport::Progress(shown(&progress), elapsed)),
+                Some(update) => reporter.report(JobReport::Running(shown(reporter.job(), &progress), elapsed, update)),
+                None => reporter.report(JobReport::Progress(shown(reporter.job(), &progress), elapsed)),
             }
         }
         Report::Partials => partials(reporter, functions, handle),
@@ -249,8 +244,20 @@ fn partials<S: State, T>(reporter: &dyn Reporter<S>, functions: &Functions<S, T>
     reporter.report(JobReport::Partials(take));
 }
 
-fn shown(progress: &windlass_jobs::Progress) -> windlass_engine::Progress {
-    windlass_engine::Progress { fraction: progress.fraction, text: progress.text.as_deref().map(str::to_owned) }
+fn shown(job: JobId, progress: &windlass_jobs::Progress) -> windlass_engine::Progress {
+    let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
+    let children = progress.children.as_deref().map(|tally| {
+        let active = tally.active.iter().take(ACTIVE_CHILDREN_MAX).map(|child| ActiveChild {
+            id: ChildId { job, path: vec![child.number] },
+            name: (*child.name).to_owned(),
+            progress: child.progress,
+            text: text(&child.text),
+        });
+        let (total, active) = (tally.total(), active.collect());
+        let Tally { queued, running, done, failed, cancelled, .. } = *tally;
+        Box::new(Children { total, queued, running, done, failed, cancelled, active })
+    });
+    windlass_engine::Progress { fraction: progress.fraction, text: text(&progress.text), children }
 }
 
 #[cfg(test)]
@@ -266,6 +273,10 @@ mod tests {
     impl Reporter<u64> for Ear {
         fn owner(&self) -> u64 {
             1
+        }
+
+        fn job(&self) -> JobId {
+            JobId { epoch: windlass_protocol::Epoch(1), n: 1 }
         }
 
         fn report(&self, report: JobReport<Program<u64>>) {

@@ -43,6 +43,7 @@ mod allowance;
 mod app;
 mod callback;
 mod cell;
+mod children;
 mod codec;
 #[cfg(unix)]
 mod command;
@@ -90,6 +91,7 @@ mod watched;
 
 pub use app::App;
 pub use callback::LongCallback;
+pub use children::StartCallback;
 pub use cx::{Cx, Level, Notify, To};
 pub use error::{Error, Result};
 pub use fields::Written;
@@ -108,8 +110,10 @@ pub use status::{Classic, Running, Status};
 pub use windlass_engine::{Account, Audience, Durability};
 #[cfg(unix)]
 pub use windlass_jobs::{COMMAND_INPUT_BYTES_MAX, COMMAND_LINE_BYTES_MAX, Command};
-pub use windlass_jobs::{Cancelled, FutureJob, Job, PoolOptions, Retry, Stats};
-pub use windlass_protocol::{ClientId, JobId, SessionId};
+pub use windlass_jobs::{
+    Cancelled, Child, Children, End, FutureChildren, FutureJob, Job, PoolOptions, Retry, Stats, Unfinished,
+};
+pub use windlass_protocol::{ChildId, ClientId, JobId, SessionId};
 pub use windlass_store as store;
 pub use windlass_sync::{Private, SyncVec, Tracked, as_text};
 
@@ -120,8 +124,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        App, Audience, Callback, Cx, Error, FutureJob, Handle, Job, Level, Notify, Outcome, Private, Reply, Result,
-        Status, SyncVec, Tracked, View, page,
+        App, Audience, Callback, Cx, End, Error, FutureJob, Handle, Job, Level, Notify, Outcome, Private, Reply,
+        Result, Status, SyncVec, Tracked, View, page,
     };
 }
 

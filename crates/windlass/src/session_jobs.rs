@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use windlass_engine::JobReport;
 use windlass_jobs::JobHandle;
-use windlass_protocol::JobId;
+use windlass_protocol::{ChildId, JobId};
 
 use crate::job_work::{JobWork, Reporter, Startable, Submitted};
 use crate::program::{Program, State};
@@ -101,6 +101,13 @@ impl<S: State> SessionJobs<S> {
                 }
             }
             reporter.report(prepared.cancelled());
+        }
+    }
+
+    /// Asks a job to end that another has started; one that is over stays as it ended.
+    pub(crate) fn cancel_child(&self, child: &ChildId) {
+        if let Some(handle) = self.handles.get(&child.job) {
+            handle.cancel_child(&child.path);
         }
     }
 

@@ -179,7 +179,11 @@ impl Server {
                     }
                     Output::Defer(Deferred { ticket, task, .. }) => self.slow.push((id, ticket, task)),
                     Output::Fault(fault) => panic!("{}: {}", fault.code, fault.text),
-                    Output::Start(_) | Output::Cancel(_) | Output::Post(()) | Output::Save(_) => {
+                    Output::Start(_)
+                    | Output::Cancel(_)
+                    | Output::CancelChild(_)
+                    | Output::Post(())
+                    | Output::Save(_) => {
                         unreachable!("this app asks for none")
                     }
                 }

@@ -159,7 +159,7 @@ impl Host {
                     self.deferred.push((deferred.ticket, deferred.task));
                 }
                 Output::Post(action) => outs.push(Out::Post(action)),
-                Output::Cancel(_) => {}
+                Output::Cancel(_) | Output::CancelChild(_) => {}
                 Output::Save(_) => unreachable!("it keeps no records"),
             }
         }
@@ -255,7 +255,7 @@ impl Host {
 }
 
 fn say(job: JobId, report: Report) -> JobReport<Ledger> {
-    let progress = |choice: u64| Progress { fraction: Some((choice % 100) as f64 / 100.0), text: None };
+    let progress = |choice: u64| Progress { fraction: Some((choice % 100) as f64 / 100.0), ..Progress::default() };
     let elapsed = Duration::from_millis(30);
     match report {
         Report::Started => JobReport::Started,
