@@ -6,7 +6,8 @@ use bytes::Bytes;
 use windlass_protocol::frame;
 use windlass_protocol::limits::{CLIENTS_MAX, PENDING_MAX};
 use windlass_protocol::{
-    Action, ChildId, ClientMessage, Close, CloseCode, Epoch, EventId, FrameNumber, Hello, JobId, Secret, Seq, Set, Token,
+    Action, ChildId, ClientMessage, Close, CloseCode, Epoch, EventId, FrameNumber, Hello, JobId, Secret, Seq, Set,
+    Token,
 };
 
 use crate::actions::{Arrival, content_hash};

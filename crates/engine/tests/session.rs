@@ -385,7 +385,8 @@ fn cancel_reaches_what_a_running_job_has_started() {
     bench.say(1, &json!(["a", 2, "$cancel", "7.1.12.3"]));
     let Some(Output::CancelChild(child)) = bench.others.last() else { panic!("no cancel") };
     assert_eq!((child.job.n, &*child.path), (1, &[12, 3][..]));
-    for (seq, (id, code)) in (3..).zip([("7.2.1", "gone"), ("7.1.0", "bad_payload"), ("7.1.1.1.1.1.1", "bad_payload")]) {
+    for (seq, (id, code)) in (3..).zip([("7.2.1", "gone"), ("7.1.0", "bad_payload"), ("7.1.1.1.1.1.1", "bad_payload")])
+    {
         bench.say(1, &json!(["a", seq, "$cancel", id]));
         assert_eq!(bench.last(1)[4]["r"][0][2], code, "{id}");
     }

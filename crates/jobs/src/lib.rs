@@ -90,6 +90,8 @@ mod park;
 mod pool;
 mod priority;
 mod queue;
+#[cfg(test)]
+mod queue_model;
 #[cfg(all(test, loom))]
 mod races;
 mod ranks;
