@@ -2,6 +2,7 @@
 
 use windlass_jobs::{Children, FutureChildren, Spec};
 
+use crate::job_options::PATIENCE;
 use crate::program::State;
 use crate::{Callback, Error};
 
@@ -73,7 +74,7 @@ impl<T: Send + 'static> StartCallback<T> for FutureChildren<'_, T, Error> {
 }
 
 fn spec<S: State, C: Callback<S>>(callback: &C, family: &Spec) -> crate::Result<Spec> {
-    let mut spec = callback.options().spec(C::NAME, family.owner)?;
+    let mut spec = callback.options().spec(C::NAME, family.owner, PATIENCE)?;
     spec.soft_timeout = spec.soft_timeout.or(family.soft_timeout);
     spec.hard_timeout = spec.hard_timeout.or(family.hard_timeout);
     spec.retry = spec.retry.or_else(|| family.retry.clone());
