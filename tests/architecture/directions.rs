@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("windlass-tests", ANY),
     ("windlass-benches", ANY),
     // The gallery nests the other examples; each example is checked as EXAMPLE.
-    ("demo", &["windlass", "windlass-client", EXAMPLE]),
+    ("demo", &["windlass", "windlass-client", "windlass-proxy", EXAMPLE]),
     (EXAMPLE, &["windlass", "windlass-client"]),
 ];
 const ANY: &[&str] = &["*"];

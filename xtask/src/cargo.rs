@@ -52,6 +52,16 @@ pub(crate) fn loom(steps: &mut Steps) -> Result<(), Failed> {
     steps.run_tests("races of jobs, model-checked", "run again: cargo xtask loom", &mut command)
 }
 
+/// The demo, killed at random moments. Not through nextest, which ends what takes longer than three minutes.
+pub(crate) fn crash(steps: &mut Steps, rounds: u32, seed: Option<u64>) -> Result<(), Failed> {
+    let mut command = cargo(steps, &["test", "--package", "demo", "--test", "crash", "killed", "--", "--nocapture"]);
+    command.env("WINDLASS_ROUNDS", rounds.to_string());
+    if let Some(seed) = seed {
+        command.env("WINDLASS_SEED", seed.to_string());
+    }
+    steps.run_tests("kill -9 at random moments", "the round that failed says how to replay it", &mut command)
+}
+
 /// Dependency directions and the nevers that a program can hold. `test` runs them among all tests.
 pub(crate) fn architecture(steps: &mut Steps) -> Result<(), Failed> {
     let mut command = cargo(steps, &["test", "--quiet", "--package", "architecture"]);

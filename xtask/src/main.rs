@@ -35,6 +35,15 @@ enum Command {
     Loom,
     /// Only the browser tests
     Browser,
+    /// Kill the demo with `kill -9` at random moments, again and again; `test` does so for 20 rounds
+    Crash {
+        /// How many rounds, each with a seed of its own
+        #[arg(long, default_value_t = 200)]
+        rounds: u32,
+        /// Only the round of this seed
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Measure against the budgets, in release; exits 1 when a figure falls short
     Bench {
         /// Which bench, for example `counter`
@@ -53,6 +62,7 @@ fn main() -> ExitCode {
         Command::Bundle => (web_client::bundle(&mut steps), false),
         Command::Loom => (cargo::loom(&mut steps), true),
         Command::Browser => (browser::test(&mut steps), true),
+        Command::Crash { rounds, seed } => (cargo::crash(&mut steps, rounds, seed), true),
         // A bench prints JSON lines and nothing else on stdout, so that they can be piped.
         Command::Bench { name, options } if name == "page" => return browser::bench(&options),
         Command::Bench { name, options } => return cargo::bench(&name, &options),
