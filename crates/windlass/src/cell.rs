@@ -309,7 +309,7 @@ impl<S: State> Cell<S> {
 
     /// What the page hears of a panic in an asynchronous action.
     pub(crate) fn panicked(&self, text: String) -> Fault {
-        windlass_engine::App::panicked(&self.hub.program, text)
+        windlass_engine::App::panicked(&*self.hub.program, text)
     }
 
     /// Brings the end of an asynchronous action.
@@ -559,7 +559,7 @@ impl<S: State> Cell<S> {
     /// Ends a session that cannot go on.
     pub(crate) fn fail(self: &Arc<Self>) {
         lock(&self.inbox).close();
-        self.hub.forget(self);
+        self.hub.forget(self, true);
         let mut core = lock(&self.core);
         core.failed = true;
         core.end_work();

@@ -34,7 +34,8 @@ use crate::{Error, Result, pace, random};
 
 /// What the sessions of one app share.
 pub(crate) struct Hub<S: State> {
-    pub(crate) program: Program<S>,
+    /// Beside the hub: the thread that writes must not be the last to hold what it belongs to.
+    pub(crate) program: Arc<Program<S>>,
     pub(crate) options: HubOptions,
     init: Box<dyn Fn() -> S + Send + Sync>,
     keys: Vec<(&'static str, &'static str)>,
@@ -133,7 +134,7 @@ impl<S: State> Hub<S> {
         let key = keeper.secret()?;
         let quotas = Quotas::new(options.limits);
         let hub = Arc::new(Self {
-            program,
+            program: Arc::new(program),
             registry: Registry::new(options.sessions_max),
             uptime: Uptime::new(keeper.uptime_before()),
             keeper,
@@ -306,10 +307,16 @@ impl<S: State> Hub<S> {
         }
     }
 
-    /// A session is over.
-    pub(crate) fn forget(&self, cell: &Arc<Cell<S>>) {
-        if self.registry.remove(cell.id, cell) {
+    /// A session is over, which may have a record or cannot.
+    pub(crate) fn forget(&self, cell: &Arc<Cell<S>>, has_record: bool) {
+        if !self.registry.remove(cell.id, cell) {
+            return;
+        }
+        if has_record {
             self.keeper.remove(cell.id, cell.epoch);
+        } else {
+            // Most visitors do nothing, and cost the disk nothing.
+            self.keeper.release(cell.id, cell.epoch);
         }
     }
 
@@ -474,7 +481,7 @@ impl<S: State> Hub<S> {
 
     fn restore(self: &Arc<Self>, id: SessionId, epoch: Epoch, record: &[u8]) -> Option<Arc<Cell<S>>> {
         let saves = self.keeper.save_options();
-        let restored = Session::restore(&self.program, self.session_options(id, epoch), saves, record, self.now());
+        let restored = Session::restore(&*self.program, self.session_options(id, epoch), saves, record, self.now());
         let mut session = match restored {
             Ok(session) => session,
             Err(error) => {

@@ -369,6 +369,11 @@ impl Writer {
     /// When not all could be saved, or the store could not be closed.
     pub fn close(&self, within: Duration) -> Result<(), Unsaved> {
         let Some(thread) = lock(&self.thread).take() else { return Ok(()) };
+        if thread.thread().id() == thread::current().id() {
+            // Dropped by what it has just written for, so that nobody is left to save anything.
+            drop(self.shared.desk.close());
+            return Ok(());
+        }
         let flushed = self.flush(within);
         drop(self.shared.desk.close());
         // A panic there has been reported where it happened; the store is closed in any case.

@@ -97,7 +97,7 @@ impl<S: State> Cell<S> {
             self.last_turn(core, Input::Expire);
             core.failed = true;
             core.end_work();
-            self.hub.forget(self);
+            self.hub.forget(self, core.session.is_used());
         }
     }
 
@@ -132,14 +132,14 @@ impl<S: State> Cell<S> {
             // What is not parked goes with the process, wherever in memory it is: nothing is waited for.
             return told(Stored::Saved { turn, bytes: 0, took: Duration::ZERO });
         }
-        let hub = Arc::clone(&self.hub);
+        let program = Arc::clone(&self.hub.program);
         let storing = Storing {
             id: self.id,
             epoch: self.epoch,
             turn,
             is_urgent: record.urgent,
             uptime: self.hub.uptime(),
-            encode: Box::new(move || record.encode(&hub.program).map_err(|fault| Error::internal(fault.text))),
+            encode: Box::new(move || record.encode(&*program).map_err(|fault| Error::internal(fault.text))),
         };
         self.hub.keeper.store(storing, told);
     }
