@@ -134,6 +134,11 @@ pub mod prelude {
 #[doc = include_str!("../../../docs/from-taipy.md")]
 struct FromTaipy;
 
+/// The guide to external commands: its code is tested here, its scripts in `tests/tests/commands/`.
+#[cfg(all(doctest, unix))]
+#[doc = include_str!("../../../docs/commands.md")]
+struct Commands;
+
 #[doc(hidden)]
 pub mod __private {
     pub use rust_embed::{self, RustEmbed};
