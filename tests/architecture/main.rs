@@ -12,6 +12,7 @@ mod files;
 mod licences;
 mod nevers;
 mod readme;
+mod security;
 mod shape;
 
 /// Fails with all complaints at once, a line each.

@@ -540,7 +540,7 @@ impl<S: State, V: View<S>> App<S, V> {
             Err(error) => self.problems.push(format!("the initial state does not serialise: {error}")),
         }
         if let Some(page) = &self.page
-            && let Err(error) = page.check()
+            && let Err(error) = page.check(self.kept.folder())
         {
             self.problems.push(error.text);
         }

@@ -176,6 +176,11 @@ impl<S: State> Cell<S> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_attached(&self) -> bool {
+        self.detached_at.load(Ordering::Acquire) == u64::MAX
+    }
+
     /// Whether a guest who has no token of it may join: it is theirs.
     pub(crate) fn is_open_to(&self, guest: &Guest) -> bool {
         *lock(&self.identity) == guest.identity

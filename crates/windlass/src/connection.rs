@@ -531,7 +531,10 @@ const ROUNDS_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{SinkExt as _, StreamExt as _};
     use tokio::io::AsyncWriteExt as _;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
 
     use super::*;
     use crate::App;
@@ -553,5 +556,72 @@ mod tests {
             let late = HELLO_MAX + CLOSE_MAX * 2;
             assert!(tokio::time::timeout(late, life).await.is_ok(), "it stays, after {first:?}");
         }
+    }
+
+    #[derive(Clone, Default, serde::Serialize)]
+    struct Counter {
+        count: i64,
+    }
+
+    fn counter() -> Arc<Hub<Counter>> {
+        let add = |state: &mut Counter, _cx: &mut crate::Cx<Counter>, by: i64| state.count += by;
+        Arc::clone(&App::new(Counter::default).action("add", add).build().unwrap().hub)
+    }
+
+    /// A page on a connection that is no socket, so that virtual time passes only when nothing is left to do.
+    async fn page(hub: &Arc<Hub<Counter>>, token: Option<&str>, n: u64) -> WebSocketStream<tokio::io::DuplexStream> {
+        let (peer, io) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(greet(Arc::clone(hub), Dialect::Compact, Socket::new(io, Vec::new(), 4096), Ok(Guest::default())));
+        let mut page = WebSocketStream::from_raw_socket(peer, Role::Client, None).await;
+        let hello = serde_json::json!(["h", {
+            "token": token, "client": "0f1e2d3c4b5a69788796a5b4", "instance": "01", "epoch": 0, "n": n, "seq": 1,
+        }]);
+        page.send(Message::text(hello.to_string())).await.unwrap();
+        page
+    }
+
+    async fn text(page: &mut WebSocketStream<tokio::io::DuplexStream>) -> serde_json::Value {
+        loop {
+            match page.next().await.unwrap().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("no text: {other:?}"),
+            }
+        }
+    }
+
+    /// BOUNDED: a peer that has lost its power is noticed when it has missed two pings, a minute after it was last heard
+    /// or a little later.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_is_gone_without_a_word_is_let_go_within_eighty_seconds() {
+        let hub = counter();
+        let mut lost = page(&hub, None, 0).await;
+        text(&mut lost).await;
+        let cell = hub.all().remove(0);
+        assert!(cell.is_attached());
+        let began = Instant::now();
+        // It stays open, and nobody reads it: what it would answer to pings is never sent.
+        while cell.is_attached() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let took = began.elapsed();
+        assert!(took >= PING_EVERY * 2 && took <= PING_EVERY * 4, "{took:?}");
+        drop(lost);
+    }
+
+    /// RESUME: a page that has slept for an hour comes back to its session, with what was done in it.
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_slept_for_an_hour_comes_back_to_its_session() {
+        let hub = counter();
+        let mut asleep = page(&hub, None, 0).await;
+        let welcome = text(&mut asleep).await;
+        asleep.send(Message::text(r#"["a",1,"add",5]"#)).await.unwrap();
+        while text(&mut asleep).await[2] != 1 {}
+        tokio::time::sleep(Duration::from_secs(60 * 60)).await;
+        assert!(!hub.all().remove(0).is_attached(), "the old connection is long over");
+        let mut awake = page(&hub, welcome[1]["token"].as_str(), 1).await;
+        let again = text(&mut awake).await;
+        assert_eq!((&again[1]["session"], &again[1]["ack"]), (&welcome[1]["session"], &1.into()));
+        assert_eq!(text(&mut awake).await[3]["count"], 5);
     }
 }

@@ -59,7 +59,6 @@ impl<S> Kept<S> {
     }
 
     /// The folder of `data_dir`.
-    #[cfg(unix)]
     pub(crate) fn folder(&self) -> Option<&std::path::Path> {
         match &self.place {
             Place::Folder(folder) => Some(folder),

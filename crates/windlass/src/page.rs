@@ -52,8 +52,8 @@ macro_rules! page {
 }
 
 impl Page {
-    /// Refuses a folder that holds what must not be served, or no page.
-    pub(crate) fn check(&self) -> Result {
+    /// Refuses a folder that holds what must not be served, or no page. `data` is where sessions are kept.
+    pub(crate) fn check(&self, data: Option<&Path>) -> Result {
         if !FROM_DISK {
             return Ok(());
         }
@@ -63,6 +63,11 @@ impl Page {
         }
         if folder.join("Cargo.toml").exists() {
             let text = "page!: the folder holds a Cargo.toml: give the page a folder of its own";
+            return Err(Error::internal(text));
+        }
+        if let Some(data) = data.filter(|data| is_beneath(folder, data)) {
+            let (page, data) = (folder.display(), data.display());
+            let text = format!("page!: the folder {page} holds the `data_dir` {data}: keep the sessions elsewhere");
             return Err(Error::internal(text));
         }
         Ok(())
@@ -83,6 +88,15 @@ impl Page {
         let Some(data) = self.read(&path) else { return status(StatusCode::NOT_FOUND) };
         file(&path, data, method, headers)
     }
+}
+
+/// Whether a folder, which may not be there yet, is the other one or in it, whatever links lead there.
+fn is_beneath(folder: &Path, inner: &Path) -> bool {
+    let Ok(folder) = folder.canonicalize() else { return false };
+    let Ok(inner) = std::path::absolute(inner) else { return false };
+    // The nearest part of it that is there says where it will be.
+    let there = inner.ancestors().find_map(|part| Some((part.canonicalize().ok()?, inner.strip_prefix(part).ok()?)));
+    there.is_some_and(|(there, rest)| there.join(rest).starts_with(&folder))
 }
 
 /// A debug build serves from disk.
@@ -263,6 +277,22 @@ mod tests {
         assert_eq!(read_beneath(&page, "sub/a.txt"), Some(b"a".to_vec()));
         for path in ["link", "up/secret", "sub", "nothing"] {
             assert_eq!(read_beneath(&page, path), None, "{path}");
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_holds_the_sessions_is_no_page() {
+        let root = std::env::temp_dir().join(format!("windlass-page-{}", crate::random::hex_id()));
+        std::fs::create_dir_all(root.join("page/sub")).unwrap();
+        std::os::unix::fs::symlink(root.join("page"), root.join("link")).unwrap();
+        let page = root.join("page");
+        for inside in ["page", "page/sub", "page/new/data", "link/data", "link"] {
+            assert!(is_beneath(&page, &root.join(inside)), "{inside}");
+        }
+        for outside in ["", "data", "page-data", "page/../data"] {
+            assert!(!is_beneath(&page, &root.join(outside)), "{outside}");
         }
         std::fs::remove_dir_all(&root).unwrap();
     }
