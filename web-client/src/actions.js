@@ -37,8 +37,11 @@ import { removing } from "./view.js";
  * @property {number} running
  */
 
-/** The detail of a `w-refused` event. */
-/** @typedef {{ action: string, code: string, text: string }} Refusal */
+/**
+ * The detail of a `w-refused` event; shown when an element with `w-error` tells it.
+ *
+ * @typedef {{ action: string, code: string, text: string, shown?: boolean }} Refusal
+ */
 
 /**
  * The detail of a `w-files` event: an action went out from a form or control with these files, of which it told only
@@ -154,6 +157,7 @@ export class Actions {
     // With `w-busy` it tells of a job, which goes on when the action is through.
     const tells = !element.hasAttribute("w-busy");
     if (tells) element.setAttribute("aria-busy", "true");
+    this.mend(element, action);
     const secret = part.secret || (element.localName === "form" && hasPassword(element));
     /** @param {string} state */
     const onState = (state) => element.setAttribute("w-state", state);
@@ -184,14 +188,48 @@ export class Actions {
   }
 
   /**
+   * A new try: what was said of the last one holds no more.
+   *
+   * @param {Element} element
+   * @param {string} name of the action, or the field as its `w-model` says it
+   */
+  mend(element, name) {
+    const place = this.#place(element, name);
+    if (place?.textContent) place.textContent = "";
+  }
+
+  /**
+   * The nearest `w-error` for this name: in the element, or beside it or one around it.
+   *
+   * @param {Element} element
+   * @param {string} name
+   */
+  #place(element, name) {
+    for (let at = /** @type {Element | null} */ (element); at; at = at === this.root ? null : at.parentElement) {
+      const places = Array.from(at.querySelectorAll("[w-error]"));
+      const place = places.find((place) => place.getAttribute("w-error")?.trim() === name);
+      if (place) return place;
+    }
+    return null;
+  }
+
+  /**
    * @param {string} action
    * @param {unknown} error
    * @param {Element} element
+   * @param {string} [name] of the field, when it is one that was refused
    */
-  refuse(action, error, element) {
+  refuse(action, error, element, name = action) {
     const { code = "error", text, message } = /** @type {{ code?: string, text?: string, message?: string }} */ (error);
     /** @type {Refusal} */
     const detail = { action, code, text: text || message || code };
+    const place = this.#place(element, name);
+    if (place) {
+      place.textContent = detail.text;
+      place.id ||= `w-error-${++places}`;
+      element.setAttribute("aria-describedby", place.id);
+      detail.shown = true;
+    }
     if (!/^(refused|failed)$/.test(element.getAttribute("w-state") ?? "")) element.setAttribute("w-state", "refused");
     // A row that is gone by now bubbles to nobody.
     const from = element.isConnected ? element : this.root;
@@ -262,6 +300,9 @@ function disable(element) {
     if (lost && disabled.some((control) => control === focused)) /** @type {HTMLElement} */ (focused).focus();
   };
 }
+
+/** How many places of errors were given an id. */
+let places = 0;
 
 const BOUND = Symbol("windlass");
 /** @typedef {Element & { [BOUND]?: Bound }} BoundElement */

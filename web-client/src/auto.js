@@ -37,9 +37,9 @@ export function start(app) {
     if (here) h("a", { href: here, download: name }).click();
   });
   window.addEventListener("w-refused", (event) => {
-    const { code, text, action } = /** @type {CustomEvent<Refusal>} */ (event).detail;
+    const { code, text, action, shown } = /** @type {CustomEvent<Refusal>} */ (event).detail;
     // Whoever shows it beside the control prevents the default; what ended with its session the bar has told.
-    if (event.defaultPrevented || TOLD.has(code)) return;
+    if (event.defaultPrevented || shown || TOLD.has(code)) return;
     stack.show({ level: "error", text, id: `refused ${action}` });
   });
   bind(document.body, app);

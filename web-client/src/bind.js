@@ -11,6 +11,7 @@ import { Actions } from "./actions.js";
 import { Ahead, setOf } from "./ahead.js";
 import { suggestion, toConsole } from "./report.js";
 import { adopt } from "./dom.js";
+import { later } from "./later.js";
 import { route, Spot } from "./spots.js";
 import { Strangers } from "./strangers.js";
 import { compile } from "./template.js";
@@ -20,7 +21,6 @@ import { grow, unsubscribe } from "./view.js";
 /** @typedef {import("./report.js").Report} Report */
 /** @typedef {import("./patch.js").Op} Op */
 /** @typedef {import("./spots.js").Watcher} Watcher */
-/** @typedef {import("./template.js").RootName} RootName */
 /** @typedef {import("./view.js").Page} Page */
 
 /** @typedef {{ after: object, ops: readonly Op[] | null }} Commit */
@@ -80,6 +80,12 @@ class BoundPage extends Spot {
   models = new Set();
   /** @type {Watcher[]} */
   waiting = [];
+  /** @type {Set<Watcher>} what changes as time goes by */
+  #timed = new Set();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #clock;
+  /** Parts that the page uses are not there yet; it waits for them with its first document, so that it does not flicker. */
+  #loading = false;
   /** @type {Watcher[]} changes of nodes that are due now */
   #blocks = [];
   /** @type {Watcher[]} values that are due in the next frame */
@@ -93,8 +99,8 @@ class BoundPage extends Spot {
   #busy = false;
   /** @type {(() => void)[]} */
   #next = [];
-  /** @type {RootName[]} */
-  #names = [];
+  /** @type {import("./template.js").Found} */
+  #found = { names: [], later: new Set() };
   /** @type {(() => void)[]} */
   #undo = [];
 
@@ -120,11 +126,19 @@ class BoundPage extends Spot {
     });
     this.#connection();
     this.#location();
-    if (app.document) this.#begin(app.document);
-    this.ties = this.#bind(root);
+    const template = this.#compile(root);
+    if (this.#found.later.size) {
+      this.#loading = true;
+      this.#load(() => {
+        this.#loading = false;
+        if (app.document) this.#show(app.document, null);
+      });
+    } else if (app.document) this.#begin(app.document);
+    this.ties = [...grow(template, root, this, this, null)];
+    if (this.ready) this.#check();
     this.strangers = new Strangers(
       root,
-      (element) => this.#update(() => this.ties.push(...this.#bind(element))),
+      (element) => this.#update(() => this.#graft(element)),
       (element) => this.#forget(element),
     );
     this.#undo.push(app.onCommit((commit) => this.#commit(commit)));
@@ -136,14 +150,37 @@ class BoundPage extends Spot {
     this.#on(document, "visibilitychange", () => this.#stale && !document.hidden && this.#schedule());
   }
 
+  /** @param {Element} element */
+  #compile(element) {
+    return compile(element, [], this.report, this.#found);
+  }
+
   /**
-   * @param {Element} element
-   * @returns {import("./view.js").Tie[]}
+   * Loads what the page uses and does not have.
+   *
+   * @param {() => void} then also when it cannot be loaded: without it the page shows plain values
    */
-  #bind(element) {
-    const ties = grow(compile(element, [], this.report, this.#names), element, this, this, null);
-    if (this.ready) this.#check();
-    return [...ties];
+  async #load(then) {
+    const names = [...this.#found.later];
+    this.#found.later.clear();
+    try {
+      await Promise.all(names.map(later));
+    } catch (error) {
+      this.report({ code: "not_loaded", text: `${names.join(", ")} could not be loaded: ${error}` });
+    }
+    this.#update(then);
+  }
+
+  /** @param {Element} element added by another script */
+  #graft(element) {
+    const template = this.#compile(element);
+    const bind = () => {
+      if (!this.root.contains(element)) return;
+      this.ties.push(...grow(template, element, this, this, null));
+      if (this.ready) this.#check();
+    };
+    if (this.#found.later.size) this.#load(bind);
+    else bind();
   }
 
   /** @param {Element} element taken out by another script */
@@ -171,17 +208,26 @@ class BoundPage extends Spot {
   /** An action went out, or has its outcome. */
   #moved = () => this.#update(() => this.#connection());
 
-  /** @type {Page["refuse"]} */
-  refuse(action, error, element) {
-    this.actions.refuse(action, error, element);
-  }
-
   unsubscribe = unsubscribe;
 
   /** Sends what was typed and not sent. */
   settleModels = () => {
     for (const model of this.models) model.send();
   };
+
+  /**
+   * @param {Watcher} watcher
+   * @param {boolean} on
+   */
+  time(watcher, on) {
+    if (on) this.#timed.add(watcher);
+    else this.#timed.delete(watcher);
+    if (this.#timed.size) this.#clock ??= setInterval(() => this.#update(() => this.#timed.forEach(this.mark)), TIMED_MS);
+    else {
+      clearInterval(this.#clock);
+      this.#clock = undefined;
+    }
+  }
 
   /** @param {Watcher} watcher */
   mark = (watcher) => {
@@ -219,6 +265,7 @@ class BoundPage extends Spot {
 
   /** @param {Commit} commit */
   #commit({ after, ops }) {
+    if (this.#loading) return;
     const hidden = this.root.ownerDocument.hidden;
     if (hidden || this.#writes.length > WRITES_MAX) {
       this.#stale = true;
@@ -243,8 +290,8 @@ class BoundPage extends Spot {
       this.#connection();
       this.#finish();
       for (const list of told) list.forget();
+      if (first) this.#check();
     });
-    if (first) this.#check();
   }
 
   /** @param {object} document */
@@ -337,7 +384,7 @@ class BoundPage extends Spot {
   /** Names that the first document does not have. A page is written once, so it is told once. */
   #check() {
     const known = Object.keys(/** @type {object} */ (this.value));
-    for (const { key, element, attribute } of this.#names.splice(0)) {
+    for (const { key, element, attribute } of this.#found.names.splice(0)) {
       if (known.includes(key)) continue;
       const text = `no '${key}' in the state${suggestion(key, known)}`;
       this.report({ code: "unknown_name", text, element, attribute });
@@ -368,6 +415,8 @@ class BoundPage extends Spot {
   }
 }
 
+// "3 minutes ago" need not be to the second.
+const TIMED_MS = 10_000;
 // More queued values than this are not a change but another page: matching it afresh costs less than keeping count.
 const WRITES_MAX = 5000;
 

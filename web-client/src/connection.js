@@ -157,7 +157,11 @@ export class Connection {
   /** Something has happened that makes it worth a look: the page is seen again, or the network is back. */
   wake() {
     if (this.status.state === "waiting") this.open();
-    else if (this.status.state === "live") this.#ping();
+    else if (this.status.state === "live") {
+      // A person looks at the page: a socket that has died in its sleep is found out sooner than any other.
+      this.#pingedAt ??= this.#options.clock.now() - ANSWER_MS + WAKE_MS;
+      this.#ping();
+    }
   }
 
   /** @param {Close} close */
@@ -306,6 +310,7 @@ const CLOSE_CODES = new Map([
 ]);
 
 const ANSWER_MS = 5_000;
+const WAKE_MS = 2_500;
 const SILENCE_MS = 60_000;
 const LATE_MS = 1_000;
 // For the handshake, and again for the welcome: an `authenticate` may take 5 s, a takeover 1 s.

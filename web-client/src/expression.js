@@ -43,6 +43,8 @@ import { BindError, suggestion } from "./report.js";
  * @property {(scope: Scope) => unknown} read
  * @property {Dependency[]} uses
  * @property {boolean} plain a path and nothing else
+ * @property {boolean} [later] names a format that is loaded when it is used
+ * @property {boolean} [timed] changes as time goes by
  */
 
 /** @typedef {Expression["read"]} Read */
@@ -139,6 +141,8 @@ class Parser {
   /** @type {string} the token in hand, "" at the end */
   #token = "";
   #next = 0;
+  #later = false;
+  #timed = false;
 
   /**
    * @param {string} text
@@ -155,7 +159,8 @@ class Parser {
     let read = this.#choice();
     while (this.#take("|")) read = this.#format(read);
     if (this.#token) throw this.#wrong();
-    return { read, uses: this.#uses, plain: this.#uses.length === 1 && PATH.test(this.text.trim()) };
+    const plain = this.#uses.length === 1 && PATH.test(this.text.trim());
+    return { read, uses: this.#uses, plain, later: this.#later, timed: this.#timed };
   }
 
   /** @returns {Read} */
@@ -262,17 +267,22 @@ class Parser {
    */
   #format(value) {
     const name = this.#token;
-    const format = Object.hasOwn(formats, name) ? formats[name] : undefined;
-    if (!format) {
-      throw new BindError("unknown_format", `no format '${name}'${suggestion(name, Object.keys(formats))}`);
+    if (!Object.hasOwn(formats, name)) {
+      if (!MORE_FORMATS.includes(name)) {
+        throw new BindError("unknown_format", `no format '${name}'${suggestion(name, [...Object.keys(formats), ...MORE_FORMATS])}`);
+      }
+      this.#later = true;
     }
+    this.#timed ||= name === "relative";
     this.#advance();
     /** @type {Read[]} */
     const args = [];
     while (this.#token && this.#token !== "|") args.push(this.#primary());
     return (scope) => {
       const input = value(scope);
-      return input == null ? input : format(input, ...args.map((arg) => arg(scope)));
+      // One that could not be loaded leaves the value as it is.
+      const format = Object.hasOwn(formats, name) ? formats[name] : undefined;
+      return input == null || !format ? input : format(input, ...args.map((arg) => arg(scope)));
     };
   }
 
@@ -344,6 +354,9 @@ const LITERALS = { true: true, false: false, null: null };
 
 /** @type {{ [name: string]: "local" | "connection" | "location" | "event" | undefined }} */
 const BASES = { $local: "local", $connection: "connection", $location: "location", $event: "event" };
+
+/** What more-formats.js has. */
+const MORE_FORMATS = ["percent", "currency", "bytes", "duration", "relative", "list", "upper", "lower"];
 
 const PATH = /^[\p{L}_$][\p{L}\p{N}_$]*(\.[\p{L}_$][\p{L}\p{N}_$]*)*$/u;
 

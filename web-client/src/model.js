@@ -135,6 +135,7 @@ export class Model {
     this.#running++;
     this.#sending = value;
     page.ahead.put(this, path, value);
+    page.actions.mend(control, this.part.name);
     let refused = false;
     try {
       await page.set(path, value, { secret: control.type === "password", onState });
@@ -142,7 +143,7 @@ export class Model {
     } catch (error) {
       refused = true;
       control.setAttribute("aria-invalid", "true");
-      page.refuse("$set", error, control);
+      page.actions.refuse("$set", error, control, this.part.name);
     }
     this.#running--;
     if (this.#running) return;

@@ -18,7 +18,7 @@
 /**
  * @typedef {"expression" | "unknown_name" | "unknown_format" | "unknown_attribute" | "refused_attribute"
  *   | "refused_element" | "refused_url" | "template_only" | "one_root" | "not_a_list" | "duplicate_key" | "no_key"
- *   | "not_a_control"} MessageCode
+ *   | "not_a_control" | "not_loaded"} MessageCode
  */
 
 /** @typedef {(message: Message) => void} Report */

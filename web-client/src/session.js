@@ -27,6 +27,7 @@ import { byteLength, decode, isAfter } from "./wire.js";
 /**
  * @typedef {object} ActionOptions
  * @property {AbortSignal} [signal] an action that has not been sent is withdrawn, for one that has been only the wait ends
+ * @property {number} [timeout_ms] after so long it rejects with `timeout`; it is withdrawn as by the signal
  * @property {boolean} [secret] its content is kept from storage, so after a reload it is not sent again
  * @property {string} [replaces] names what it is about: it takes the place of the last action when that is about the same
  *   and was not sent
@@ -208,7 +209,7 @@ export class Session extends EventTarget {
    * @returns {Promise<unknown>} the reply, or a {@link WindlassError}: the server's code, or `outbox_full`, `too_large`,
    *   `session_gone` (it was never sent), `outcome_unknown` (it was, to a session that is gone), `closed`, `taken_over`
    */
-  action(name, ...[payload, { signal, secret = false, replaces, until = "applied", onState } = {}]) {
+  action(name, ...[payload, { signal, timeout_ms, secret = false, replaces, until = "applied", onState } = {}]) {
     /** @type {Promise<unknown>} */
     const promise = new Promise((resolve, reject) => {
       signal?.throwIfAborted();
@@ -228,6 +229,13 @@ export class Session extends EventTarget {
         signal.addEventListener("abort", withdraw);
         const forget = () => signal.removeEventListener("abort", withdraw);
         queueMicrotask(() => promise.then(forget, forget));
+      }
+      if (timeout_ms !== undefined) {
+        const { clock } = this.#environment;
+        const late = () => this.#withdraw(entry, new WindlassError("timeout", `no outcome within ${timeout_ms} ms`, entry.seq));
+        const timer = clock.setTimeout(late, timeout_ms);
+        const stop = () => clock.clearTimeout(timer);
+        queueMicrotask(() => promise.then(stop, stop));
       }
       say("queued");
       if (!this.#pump()) this.#tab.save();
@@ -320,8 +328,11 @@ export class Session extends EventTarget {
     window.addEventListener("pagehide", () => this.#leave(), { signal });
     window.addEventListener("pageshow", ({ persisted }) => persisted && this.#start(), { signal });
     window.addEventListener("popstate", () => this.#moved(pageOf(window)), { signal });
-    window.addEventListener("online", () => this.#connection.wake(), { signal });
+    // What is offline may be a network or just this one's name; a ping finds out.
+    for (const type of ["online", "offline"]) window.addEventListener(type, () => this.#connection.wake(), { signal });
     const { document } = window;
+    document.addEventListener("freeze", () => this.#keep(), { signal });
+    document.addEventListener("resume", () => this.#connection.wake(), { signal });
     // A phone may end a hidden page without another word.
     document.addEventListener("visibilitychange", () => (visible() ? this.#connection.wake() : this.#keep()), { signal });
   }

@@ -79,6 +79,7 @@ import { BindError, suggestion } from "./report.js";
  * @property {number[]} path
  * @property {Dependency} address what is written to
  * @property {RowPlace[]} rows the rows around it, outermost first
+ * @property {string} name what the attribute says
  * @property {boolean} lazy writes when the person is through with it
  * @property {number} debounce_ms writes after so long a pause in the typing; 0 for at once
  */
@@ -102,18 +103,26 @@ import { BindError, suggestion } from "./report.js";
 /** @typedef {{ key: string, element: Element, attribute: string }} RootName */
 
 /**
+ * What a tree needs beside itself.
+ *
+ * @typedef {object} Found
+ * @property {RootName[]} names the members of the document that are named
+ * @property {Set<string>} later the parts of the client that are loaded when they are used
+ */
+
+/**
  * @param {Element} root
  * @param {readonly string[]} names the rows around it, outermost first
  * @param {Report} report
- * @param {RootName[]} roots is filled with the members of the document that are named
+ * @param {Found} found
  * @param {boolean} [isRow] the innermost of the names is the tree's own
  * @param {(RowPlace | null)[]} [rows] where the rows are found; null for one that cannot be
  * @returns {Template}
  */
-export function compile(root, names, report, roots, isRow = false, rows = []) {
+export function compile(root, names, report, found, isRow = false, rows = []) {
   /** @type {Template} */
   const template = { root, parts: [], indexed: false };
-  new Compiler(template, names, report, roots, isRow, rows).element(root, []);
+  new Compiler(template, names, report, found, isRow, rows).element(root, []);
   return template;
 }
 
@@ -122,15 +131,15 @@ class Compiler {
    * @param {Template} template
    * @param {readonly string[]} names
    * @param {Report} report
-   * @param {RootName[]} roots
+   * @param {Found} found
    * @param {boolean} isRow
    * @param {(RowPlace | null)[]} rows
    */
-  constructor(template, names, report, roots, isRow, rows) {
+  constructor(template, names, report, found, isRow, rows) {
     this.template = template;
     this.names = names;
     this.report = report;
-    this.roots = roots;
+    this.found = found;
     this.isRow = isRow;
     this.rows = rows;
   }
@@ -141,6 +150,7 @@ class Compiler {
    */
   element(element, path) {
     if (element.hasAttribute("w-ignore")) return;
+    if (element.localName === "windlass-job") this.found.later.add("job-card").add("more-formats");
     /** @type {ActionPart} */
     const on = {
       kind: "on",
@@ -198,6 +208,9 @@ class Compiler {
           this.template.parts.push({ kind: "show", path, ...this.reach(expression), write: writeAttribute, name: "aria-busy" });
         } else if (word === "model" || word.startsWith("model.")) {
           this.template.parts.push(this.model(element, path, value, name));
+        } else if (word === "error" && value) {
+          // There before what it says, so that it is read out.
+          if (!element.hasAttribute("role")) element.setAttribute("role", "alert");
         } else if (!PLAIN.has(word)) {
           throw new BindError("unknown_attribute", `there is no w-${word}${suggestion(word, WORDS)}`);
         }
@@ -236,7 +249,7 @@ class Compiler {
     if (!rows.every((row) => row !== null)) {
       throw new BindError("no_key", "a row is found again by its key: add w-key, such as w-key=\"todo.id\", to its w-each");
     }
-    return { kind: "model", path, ...this.reach(expression), address, rows: this.rows.map((row) => row ?? NOWHERE),
+    return { kind: "model", path, ...this.reach(expression), address, name: value.trim(), rows: this.rows.map((row) => row ?? NOWHERE),
       lazy: mode === "blur", debounce_ms: mode === "debounce" ? Number(ms ?? DEBOUNCE_MS) : 0 };
   }
 
@@ -262,7 +275,7 @@ class Compiler {
       const key = element.getAttribute("w-key");
       const by = row && key !== null ? parse(key, names) : null;
       const rows = row ? [...this.rows, placeOf(list, by)] : this.rows;
-      const template = compile(root, names, this.report, this.roots, row !== null, rows);
+      const template = compile(root, names, this.report, this.found, row !== null, rows);
       this.template.parts.push({
         kind,
         path,
@@ -298,11 +311,12 @@ class Compiler {
    * @returns {Expression}
    */
   uses(expression, element, name) {
+    if (expression.later) this.found.later.add("more-formats");
     for (const { base, hops, path } of expression.uses) {
       this.template.indexed ||= base === "index";
       const [key] = path;
       if (base === "value" && hops === this.names.length && key) {
-        this.roots.push({ key, element, attribute: `${name}="${element.getAttribute(name)}"` });
+        this.found.names.push({ key, element, attribute: `${name}="${element.getAttribute(name)}"` });
       }
     }
     return expression;
@@ -320,7 +334,7 @@ class Compiler {
       expression,
       inside: uses.some(isInside),
       outside: uses.filter((use) => use.base !== "event" && !isInside(use)),
-      late: uses.some(({ base, hops }) => base === "value" && hops === this.names.length),
+      late: !!expression.later || uses.some(({ base, hops }) => base === "value" && hops === this.names.length),
     };
   }
 
@@ -483,7 +497,7 @@ const TEXT_NODE = 3;
 
 /** Those that are read where they belong, or mean something to CSS only. */
 const PLAIN = new Set(["key", "confirm", "disable", "reset", "secret", "cloak", "state"]);
-const WORDS = [...Object.keys(SHOWN), ...PLAIN, "each", "if", "on", "arg", "busy", "model", "ignore"];
+const WORDS = [...Object.keys(SHOWN), ...PLAIN, "each", "if", "on", "arg", "busy", "model", "error", "ignore"];
 
 /** Stands for a row that no address goes through. */
 const NOWHERE = { list: { base: /** @type {const} */ ("value"), hops: 0, path: [] }, key: "" };

@@ -31,11 +31,12 @@ import { Spot } from "./spots.js";
  * @typedef {object} Page
  * @property {boolean} ready the first document has come
  * @property {Watcher[]} waiting for the first document
+ * @property {(watcher: Watcher, on: boolean) => void} time watches or ceases to watch what changes as time goes by
  * @property {(watcher: Watcher) => void} mark
  * @property {(part: ActionPart, element: Element, scope: Scope) => void} listen
  * @property {Set<{ send: () => void }>} models with an edit that is not sent
  * @property {(path: Path, value: unknown, options: SendOptions) => Promise<unknown>} set
- * @property {(action: string, error: unknown, element: Element) => void} refuse
+ * @property {import("./actions.js").Actions} actions
  * @property {typeof unsubscribe} unsubscribe
  * @property {(element: Element) => void} appeared a condition holds now
  * @property {(element: HTMLElement) => void} refocus gives it the focus as soon as it can have it
@@ -69,7 +70,7 @@ export function grow(template, root, scope, page, row) {
     }
     const made =
       part.kind === "show"
-        ? new Binding(part, node, scope)
+        ? new Binding(part, node, scope, page)
         : part.kind === "model"
         ? new Model(part, /** @type {import("./model.js").AnyControl} */ (node), scope, page)
         : new (part.kind === "each" ? Each : Condition)(part, /** @type {Comment} */ (node), scope, page);
@@ -78,10 +79,11 @@ export function grow(template, root, scope, page, row) {
       if (part.inside && row) row.watching.push(made);
       for (const use of part.outside) (spotOf(use, scope).watchers ??= new Set()).add(made);
     }
-    if (part.kind !== "show" || part.outside.length) {
+    if (part.kind !== "show" || part.outside.length || part.expression.timed) {
       if (ties === NO_TIES) ties = [];
       ties.push(made);
     }
+    if (part.kind === "show" && part.expression.timed) page.time(made, true);
     if (part.late && !page.ready) page.waiting.push(made);
     else made.refresh();
   }
@@ -154,11 +156,13 @@ class Binding {
    * @param {ShowPart} part
    * @param {Node} node
    * @param {Scope} scope
+   * @param {Page} page
    */
-  constructor(part, node, scope) {
+  constructor(part, node, scope, page) {
     this.part = part;
     this.node = node;
     this.scope = scope;
+    if (part.expression.timed) this.page = page;
   }
 
   refresh() {
@@ -171,6 +175,7 @@ class Binding {
 
   release() {
     unsubscribe(this.part.outside, this, this.scope);
+    this.page?.time(this, false);
   }
 }
 

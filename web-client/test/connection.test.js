@@ -153,6 +153,26 @@ test("a page that is seen again, or online again, does not wait any longer", asy
   }
 });
 
+test("a page that wakes finds out within seconds that its socket has died in its sleep", async () => {
+  const wakes = [(w) => w.document.dispatchEvent(new Event("resume")), (w) => w.show("visible"), (w) => w.dispatchEvent(new Event("offline"))];
+  for (const wake of wakes) {
+    const world = new World();
+    const app = await world.live();
+    world.socket.all();
+    world.window.document.dispatchEvent(new Event("freeze"));
+    world.clock.advance(30_000);
+    wake(world.window);
+    assert.deepEqual(world.socket.all(), [["p"]]);
+    world.clock.advance(2_499);
+    assert.equal(app.connection.state, "live");
+    world.clock.advance(1);
+    assert.equal(app.connection.state, "waiting");
+    world.clock.advance(500);
+    const hello = world.welcome({ resumed: true });
+    assert.equal(hello.n, 1, "it goes on where it was");
+  }
+});
+
 test("retry is now; a status is the same object until it changes", async () => {
   const world = new World();
   const app = await world.live();

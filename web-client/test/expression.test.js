@@ -9,6 +9,7 @@ import { test } from "node:test";
 
 import { parse, parseEach, parseHandler } from "../src/expression.js";
 import { formats } from "../src/formats.js";
+import { later } from "../src/later.js";
 
 const STATE = {
   n: 3,
@@ -129,7 +130,9 @@ test("formats take arguments, follow each other, and are not asked about nothing
   delete formats.twice;
 });
 
-test("the formats that are there follow the language of the page", () => {
+test("the formats that are there follow the language of the page", async (t) => {
+  assert.equal(evaluate("1500 | duration"), 1500, "a format that is not loaded leaves the value");
+  await later("more-formats");
   globalThis.document = { documentElement: { lang: "en" } };
   assert.equal(evaluate("1234.5 | number"), "1,234.5");
   assert.equal(evaluate("1234.5 | number 2"), "1,234.50");
@@ -137,6 +140,21 @@ test("the formats that are there follow the language of the page", () => {
   assert.equal(evaluate("0.1234 | percent 1"), "12.3%");
   assert.equal(evaluate("1500 | duration"), "2 s");
   assert.equal(evaluate("80000 | duration"), "1 min 20 s");
+  assert.equal(evaluate("5400000 | duration"), "1 h 30 min");
+  assert.equal(evaluate("180000000 | duration"), "2 d 2 h");
+  assert.equal(evaluate("9.5 | currency 'EUR'"), "€9.50");
+  assert.equal(evaluate("9.5 | currency 'JPY'"), "¥10");
+  assert.equal(evaluate("9.5 | currency 'EUR' 0"), "€10");
+  assert.equal(evaluate("999 | bytes"), "999 byte");
+  assert.equal(evaluate("1536 | bytes"), "1.5 kB");
+  assert.equal(evaluate("20000000 | bytes 0"), "20 MB");
+  assert.equal(evaluate("x | list", { x: ["rope", "oil", "tar"] }), "rope, oil, and tar");
+  assert.equal(evaluate("'ab' | upper"), "AB");
+  t.mock.timers.enable({ apis: ["Date"], now: Date.parse("2026-03-04T12:00:00Z") });
+  for (const [when, said] of [["11:57:00", "3 minutes ago"], ["12:00:00", "now"], ["14:00:00", "in 2 hours"]]) {
+    assert.equal(evaluate(`'2026-03-04T${when}Z' | relative`), said);
+  }
+  assert.equal(evaluate("'no date' | relative"), "no date");
   assert.equal(evaluate("'2026-03-04T12:00:00' | date"), "Mar 4, 2026");
   assert.equal(evaluate("'2026-03-04T12:00:00' | date 'long'"), "March 4, 2026");
   assert.match(evaluate("'2026-03-04T12:00:00' | date null 'short'"), /^12:00\sPM$/);

@@ -203,3 +203,27 @@ test("of files an action tells name, size and type, and who carries them hears o
   p.app.sent[0].resolve({ to: "/uploads/1" });
   assert.deepEqual([heard.action, await heard.outcome], ["send", { to: "/uploads/1" }]);
 });
+
+test("w-error tells a refusal beside what was refused, until the next try", async () => {
+  const p = page(
+    `<form w-on:submit="go"><input><p w-error="go"></p></form>
+     <template w-each="row of rows" w-key="row.id"><div><input w-model="row.n"><i w-error="row.n"></i></div></template>`,
+    { state: { rows: [{ id: 1, n: "a" }, { id: 2, n: "b" }] } },
+  );
+  const heard = [];
+  p.body.addEventListener("w-refused", ({ detail }) => heard.push([detail.action, detail.shown]));
+  fire(p.$("form"), "submit");
+  p.app.sent[0].reject({ code: "no", text: "not now" });
+  const [, second] = p.body.querySelectorAll("div input");
+  second.value = "c";
+  fire(second, "input");
+  p.app.sent[1].reject({ code: "no", text: "not so" });
+  await settled();
+  assert.deepEqual([p.texts("p"), p.texts("i"), heard], [["not now"], ["", "not so"], [["go", true], ["$set", true]]]);
+  assert.equal(p.$("p").getAttribute("role"), "alert");
+  assert.equal(second.getAttribute("aria-describedby"), p.body.querySelectorAll("i")[1].id);
+  fire(p.$("form"), "submit");
+  second.value = "d";
+  fire(second, "input");
+  assert.deepEqual([p.texts("p"), p.texts("i")], [[""], ["", ""]]);
+});

@@ -47,7 +47,8 @@ test("the package holds the modules, their types, the bundle and nothing else", 
   const names = (folder, ending) =>
     packed.filter((path) => path.startsWith(`${folder}/`)).map((path) => path.slice(folder.length, path.length - ending.length)).sort();
   assert.deepEqual(names("types", ".d.ts"), names("src", ".js"), "each module has its types");
-  assert.deepEqual(names("dist", ""), ["/windlass.js", "/windlass.js.map"]);
+  const bundles = ["/job-card.js", "/more-formats.js", "/windlass.js"];
+  assert.deepEqual(names("dist", ""), bundles.flatMap((name) => [name, `${name}.map`]));
 });
 
 test("each entry of the exports map can be imported where there is no window, and has its types", async () => {

@@ -400,6 +400,25 @@ test("a signal withdraws an action that was not sent, and only the wait for one 
   assert.deepEqual(world.socket.all(), []);
 });
 
+test("a timeout withdraws an action that was not sent, and only the wait for one that was", async () => {
+  const world = new World();
+  const app = await world.connect();
+  const unsent = assert.rejects(app.action("add", 1, { timeout_ms: 1_000 }), { code: "timeout", seq: 1 });
+  world.clock.advance(1_000);
+  await unsent;
+  world.welcome();
+  assert.deepEqual(world.socket.all(), [["v", 1]]);
+  world.socket.receive(["s", 1, 1, {}]);
+  const sent = assert.rejects(app.action("add", 2, { timeout_ms: 1_000 }), { code: "timeout", seq: 2 });
+  const answered = app.action("add", 3, { timeout_ms: 2_000 });
+  world.clock.advance(1_000);
+  await sent;
+  world.socket.receive(["d", 2, 3, []]);
+  assert.equal(await answered, null);
+  await settled();
+  world.clock.advance(1_000);
+});
+
 test("the outbox is bounded, and says so at the call", async () => {
   const world = new World();
   const app = await world.connect();

@@ -195,15 +195,14 @@ fn content_type(path: &str) -> &'static str {
 
 /// The web client, compressed beforehand.
 pub(crate) fn client(path: &str, method: &Method, request: &HeaderMap) -> Response {
-    let (name, text) = match path {
-        "windlass.js" => (path, CLIENT),
-        "windlass.js.map" => (path, CLIENT_MAP),
-        _ => return status(StatusCode::NOT_FOUND),
+    let Some(at) = CLIENT.iter().position(|(name, _)| *name == path) else {
+        return status(StatusCode::NOT_FOUND);
     };
-    static ZIPPED: [OnceLock<Vec<u8>>; 2] = [const { OnceLock::new() }; 2];
+    let (name, text) = CLIENT[at];
+    static ZIPPED: [OnceLock<Vec<u8>>; CLIENT.len()] = [const { OnceLock::new() }; CLIENT.len()];
     let accepts = request.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(takes_gzip);
     let mut response = if accepts {
-        let zipped = ZIPPED[usize::from(name.ends_with("map"))].get_or_init(|| gzip(text.as_bytes()));
+        let zipped = ZIPPED[at].get_or_init(|| gzip(text.as_bytes()));
         let mut response = file(name, Cow::Borrowed(zipped), method, request);
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         response
@@ -226,8 +225,15 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing into memory does not fail")
 }
 
-const CLIENT: &str = include_str!("../../../web-client/dist/windlass.js");
-const CLIENT_MAP: &str = include_str!("../../../web-client/dist/windlass.js.map");
+/// The client, and the parts of it that a page loads when it uses them.
+const CLIENT: [(&str, &str); 6] = [
+    ("windlass.js", include_str!("../../../web-client/dist/windlass.js")),
+    ("windlass.js.map", include_str!("../../../web-client/dist/windlass.js.map")),
+    ("more-formats.js", include_str!("../../../web-client/dist/more-formats.js")),
+    ("more-formats.js.map", include_str!("../../../web-client/dist/more-formats.js.map")),
+    ("job-card.js", include_str!("../../../web-client/dist/job-card.js")),
+    ("job-card.js.map", include_str!("../../../web-client/dist/job-card.js.map")),
+];
 
 /// Nothing but the page's own files; no text becomes script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
