@@ -40,7 +40,7 @@ pub use event::{Audience, Class};
 pub use guard::guard;
 pub use hook::Hook;
 pub use job::{ActiveChild, Children, JobEntry, JobReport, JobStatus, Named, Progress, StartOptions};
-pub use record::{RECORD_FORMAT, Record, RestoreError};
+pub use record::{RECORD_FORMAT, Record, RestoreError, has_jobs_to_run};
 pub use session::{Input, Output, Scratch, Session, SessionOptions};
 pub use turn::{Deferred, Start, Turn};
 

@@ -262,6 +262,14 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Head<'_>, &RawValue), RestoreError> 
     Ok((head, state.state))
 }
 
+/// Whether a record has jobs that run again when its session is restored. False for what is no record.
+#[must_use]
+pub fn has_jobs_to_run(record: &[u8]) -> bool {
+    let unended = |job: &JobRecord<'_>| !job.status.is_terminal();
+    let again = |job: &JobRecord<'_>| job.named.as_ref().is_some_and(|named| job.waits || named.rerun_on_restart);
+    read(record).is_ok_and(|(head, _)| head.jobs.iter().any(|job| unended(job) && again(job)))
+}
+
 #[derive(Deserialize)]
 struct OnlyState<'a> {
     #[serde(borrow)]

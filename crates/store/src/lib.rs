@@ -172,6 +172,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Scan again later.
     fn expired(&self, now: u64, max: usize) -> Result<Vec<Expired>, StoreError>;
 
+    /// At most `max` keys that have a record, whoever holds them, in order and after that one: all of them are looked
+    /// through in pieces. None by default, for a store that cannot list them.
+    ///
+    /// # Errors
+    /// List again later.
+    fn keys(&self, _after: Option<Key>, _max: usize) -> Result<Vec<Key>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Removes several, each as [`remove`](Self::remove) does. A store that commits does so once for all of them.
     ///
     /// # Errors

@@ -162,6 +162,14 @@ impl SessionStore for MemoryStore {
         Ok(true)
     }
 
+    fn keys(&self, after: Option<Key>, max: usize) -> Result<Vec<Key>, StoreError> {
+        let recorded = self.sessions.iter().filter(|session| session.record.is_some()).map(|session| *session.key());
+        let mut keys: Vec<_> = recorded.filter(|key| after.is_none_or(|after| *key > after)).collect();
+        keys.sort_unstable();
+        keys.truncate(max);
+        Ok(keys)
+    }
+
     fn expired(&self, now: u64, max: usize) -> Result<Vec<Expired>, StoreError> {
         let is_expired =
             |session: &Session| !session.is_held && session.record.as_ref().is_some_and(|record| record.expiry <= now);

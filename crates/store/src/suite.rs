@@ -48,6 +48,7 @@ cases![
     expired_sessions_are_found_when_nobody_holds_them,
     a_claim_saves_a_session_from_the_one_that_removes_expired_ones,
     a_scan_gives_no_more_than_it_is_asked_for,
+    keys_are_listed_in_pieces_and_in_order,
     records_are_any_bytes,
     claims_at_the_same_moment_have_one_winner,
     no_save_succeeds_after_a_later_claim_has_returned,
@@ -260,6 +261,19 @@ fn a_scan_gives_no_more_than_it_is_asked_for(open: &Open<'_>) {
         assert_eq!(20 - seen.len(), left);
     }
     assert_eq!(store.expired(0, 0), Ok(vec![]));
+}
+
+fn keys_are_listed_in_pieces_and_in_order(open: &Open<'_>) {
+    let store = open(1);
+    let keys = [5, 1, 9, 3].map(|n| Key([n; 12]));
+    for key in keys {
+        let epoch = claim(&*store, key);
+        assert_eq!(store.save(&[save(key, epoch, 1, "kept")]), [Outcome::Saved]);
+    }
+    claim(&*store, Key([2; 12]));
+    assert_eq!(store.keys(None, 3), Ok(vec![Key([1; 12]), Key([3; 12]), Key([5; 12])]), "what was never saved is none");
+    assert_eq!(store.keys(Some(Key([5; 12])), 3), Ok(vec![Key([9; 12])]));
+    assert_eq!(store.keys(Some(Key([9; 12])), 3), Ok(Vec::new()));
 }
 
 fn records_are_any_bytes(open: &Open<'_>) {

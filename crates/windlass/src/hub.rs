@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use windlass_engine::{ConnectionId, Session, SessionOptions, Ticket, Time};
+use windlass_engine::{ConnectionId, Session, SessionOptions, Ticket, Time, has_jobs_to_run};
 use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token};
 
 use windlass_store::{Claim, Health, SessionStore};
@@ -160,8 +160,34 @@ impl<S: State> Hub<S> {
         if hub.keeper.is_durable() {
             // Sessions of earlier processes expire as well.
             hub.start_janitor();
+            if hub.program.has_callbacks() && hub.options.stage.is_none() {
+                let starting = Arc::clone(&hub);
+                hub.tasks.spawn_blocking_on(move || starting.take_up_jobs(), &hub.runtime);
+            }
         }
         Ok(hub)
+    }
+
+    /// Loads the sessions whose jobs run again, whether or not anybody comes back to them.
+    pub(crate) fn take_up_jobs(self: &Arc<Self>) {
+        let mut last = None;
+        loop {
+            let ids = self.keeper.sessions(last, LISTED_AT_ONCE);
+            let Some(&after) = ids.last() else { return };
+            last = Some(after);
+            for id in ids {
+                if self.draining.is_cancelled() {
+                    return;
+                }
+                match self.registry.open(id, || self.load_if(id, has_jobs_to_run)) {
+                    Ok(Some(cell)) => cell.timer_alone(),
+                    Ok(None) => {}
+                    Err(_) => {
+                        tracing::warn!(session = %id, "its jobs wait until somebody comes back: there is no room")
+                    }
+                }
+            }
+        }
     }
 
     /// The store has begun to fail, or works again.
@@ -442,9 +468,17 @@ impl<S: State> Hub<S> {
 
     /// The session from its record; none when there is no record, or none that can be read.
     fn load(self: &Arc<Self>, id: SessionId) -> Result<Option<Arc<Cell<S>>>, Close> {
+        self.load_if(id, |_| true)
+    }
+
+    /// The same, when its record is so.
+    fn load_if(self: &Arc<Self>, id: SessionId, is_so: fn(&[u8]) -> bool) -> Result<Option<Arc<Cell<S>>>, Close> {
         let claim = self.claim(id)?;
         let epoch = Epoch(claim.epoch.0);
-        let cell = claim.record.and_then(|record| self.restore(id, epoch, &record.bytes));
+        let cell = claim
+            .record
+            .filter(|record| is_so(&record.bytes))
+            .and_then(|record| self.restore(id, epoch, &record.bytes));
         if cell.is_none() {
             self.keeper.release(id, epoch);
         }
@@ -631,6 +665,8 @@ pub(crate) const BUSY_RETRY: Duration = Duration::from_secs(5);
 const EXPIRED_AT_ONCE: usize = 256;
 /// In looks of the janitor: once a minute.
 const SCANNED_EVERY: u64 = 12;
+/// Records that are looked at in one go for jobs that run again.
+const LISTED_AT_ONCE: usize = 1024;
 /// How long after a start nobody is forgotten.
 const GRACE: Duration = Duration::from_secs(10 * 60);
 pub(crate) const JANITOR_EVERY: Duration = Duration::from_secs(5);

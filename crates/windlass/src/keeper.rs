@@ -220,6 +220,15 @@ impl Keeper {
         Some(victim)
     }
 
+    /// Sessions that have a record, so many at most, after that one.
+    pub(crate) fn sessions(&self, after: Option<SessionId>, max: usize) -> Vec<SessionId> {
+        let keys = self.store.keys(after.map(|id| Key(id.0)), max).unwrap_or_else(|error| {
+            tracing::error!(%error, "jobs of sessions that nobody comes back to are not run: the store does not list them");
+            Vec::new()
+        });
+        keys.into_iter().filter(|key| *key != SECRET).map(|key| SessionId(key.0)).collect()
+    }
+
     /// Those whose time is over, so many at most.
     pub(crate) fn expired(&self, uptime: Duration, max: usize) -> Vec<Expired> {
         self.store.expired(uptime.as_secs(), max).unwrap_or_else(|error| {

@@ -328,6 +328,11 @@ impl<S: State> windlass_engine::App for Program<S> {
 }
 
 impl<S: State> Program<S> {
+    /// Whether jobs can be started again from what was written down.
+    pub(crate) fn has_callbacks(&self) -> bool {
+        !self.revivers.is_empty()
+    }
+
     /// Whether a session can leave memory and come back.
     pub(crate) fn keeps_states(&self) -> bool {
         self.codec.is_some()

@@ -222,6 +222,20 @@ fn jobs_of_a_process_that_ended_run_again_when_they_say_so_and_are_lost_otherwis
     }
 }
 
+/// OUTLIVES. Nobody need come back for it.
+#[test]
+fn a_job_that_runs_again_does_so_though_its_page_has_gone() {
+    let mut t = durable().test();
+    t.send("pack", (1, true));
+    t.advance(SECOND);
+    t.cut();
+    t.crash();
+    assert!(!t.is_parked(), "its session was loaded for it");
+    t.jobs().finish("pack");
+    t.reconnect();
+    assert_eq!(t.document()["$jobs"][0]["status"], "done");
+}
+
 /// OUTLIVES. The key by which the world outside tells that it is the same job.
 #[test]
 fn a_job_that_runs_again_has_the_same_key() {

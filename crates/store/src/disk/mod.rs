@@ -22,6 +22,7 @@ mod layout;
 mod medium;
 
 use std::collections::HashMap;
+use std::ops::Bound;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -491,6 +492,15 @@ impl SessionStore for RedbStore {
             }
             Err(error) => vec![Err(error); batch.len()],
         }
+    }
+
+    fn keys(&self, after: Option<Key>, max: usize) -> Result<Vec<Key>, StoreError> {
+        let after = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.0));
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(SESSIONS)?;
+            let range = table.range::<&[u8; 12]>((after.as_ref(), Bound::Unbounded))?;
+            Ok(range.take(max).map(|entry| entry.map(|(key, _)| Key(*key.value()))).collect::<Result<_, _>>()?)
+        })
     }
 
     fn expired(&self, now: u64, max: usize) -> Result<Vec<Expired>, StoreError> {

@@ -53,7 +53,8 @@ impl<S: State> Cell<S> {
             }
         } else if detached >= after {
             self.end(&mut core);
-        } else if parks && !core.is_parking {
+        } else if parks {
+            // Again, when something has happened since it was told to: that has broken the seal.
             self.park_now(&mut core);
         }
         self.give_back(core);

@@ -375,6 +375,10 @@ impl<S: State> Test<S> {
             self.hub.keeper.forget_parked();
         }
         self.settle();
+        if self.hub.keeper.is_durable() {
+            self.hub.take_up_jobs();
+            self.settle();
+        }
         for page in connected {
             let at = self.stage.elapsed();
             self.pages[page].connect(&self.hub, &self.guest, at, &mut self.journal);
