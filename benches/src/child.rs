@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::{Result, bare, broadcast, cell, counter, idle, jobs, machine, slow};
+use crate::{Result, bare, broadcast, cell, counter, durable, idle, jobs, machine, slow};
 
 /// A server that accepts on loopback; ended when dropped.
 pub(crate) struct Server {
@@ -20,8 +20,18 @@ impl Server {
     /// Starts this binary again in a role of [`serve`] and waits for its line
     /// `listening on http://…`.
     pub(crate) fn start(role: &str, core: usize) -> Result<Self> {
+        Self::start_with(role, core, None::<(&str, &str)>)
+    }
+
+    /// As [`Server::start`], with something in its environment.
+    pub(crate) fn start_with(
+        role: &str,
+        core: usize,
+        variable: Option<(&str, impl AsRef<std::ffi::OsStr>)>,
+    ) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .args(["serve", role, &core.to_string()])
+            .envs(variable)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -45,6 +55,11 @@ impl Server {
     /// Bytes of its memory that are resident.
     pub(crate) fn resident(&self) -> Result<u64> {
         Ok(machine::resident(self.process.id())?)
+    }
+
+    /// Bytes that it has caused to be written to a disk.
+    pub(crate) fn written(&self) -> Result<u64> {
+        Ok(machine::written(self.process.id())?)
     }
 
     /// The CPU time that it has used so far.
@@ -77,6 +92,7 @@ pub(crate) fn serve(role: &str, core: &str) -> Result<()> {
             "broadcast-windlass" => broadcast::serve_windlass().await,
             "broadcast-bare" => broadcast::serve_bare().await,
             "idle" => idle::serve().await,
+            "durable" => durable::serve().await,
             "slow" => slow::serve().await,
             "jobs-windlass" => jobs::serve().await,
             "jobs-bare" => bare::serve(jobs::answer).await,

@@ -72,6 +72,13 @@ pub(crate) fn resident(process: u32) -> io::Result<u64> {
     Ok(pages * u64::try_from(size).map_err(io::Error::other)?)
 }
 
+/// Bytes that a process has caused to be written to a disk.
+pub(crate) fn written(process: u32) -> io::Result<u64> {
+    let counts = std::fs::read_to_string(format!("/proc/{process}/io"))?;
+    let written = counts.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    written.and_then(|written| written.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// Lets this process, and those that it starts from now on, open as many files as the system allows it.
 pub(crate) fn raise_open_files() -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -12,6 +12,7 @@ mod broadcast;
 mod cell;
 mod child;
 mod counter;
+mod durable;
 mod idle;
 mod jobs;
 mod machine;
@@ -46,10 +47,11 @@ fn main() -> ExitCode {
         ["broadcast-own"] => broadcast::run(),
         ["slow"] => slow::run(),
         ["jobs"] => jobs::run(),
+        ["durable"] => durable::run(),
         // What `child::Server` starts: not for people.
         ["serve", role, core] => child::serve(role, core).map(|()| Report::default()),
         _ => {
-            eprintln!("benches: counter, cell, sync, idle, broadcast-own, slow, jobs");
+            eprintln!("benches: counter, cell, sync, idle, broadcast-own, slow, jobs, durable");
             return ExitCode::from(2);
         }
     };

@@ -130,6 +130,13 @@ impl Peer {
         }
     }
 
+    /// Takes note of a delta that was read as it came.
+    pub(crate) async fn take(&mut self, delta: &str) -> Result<()> {
+        let number = delta[r#"["d","#.len()..].split(',').next().and_then(|number| number.parse().ok());
+        self.n = number.ok_or("a frame without a number")?;
+        self.count(delta.len()).await
+    }
+
     async fn count(&mut self, bytes: usize) -> Result<()> {
         self.unacknowledged += bytes;
         if self.unacknowledged >= ACK_BYTES { self.acknowledge().await } else { Ok(()) }
