@@ -139,6 +139,11 @@ struct FromTaipy;
 #[doc = include_str!("../../../docs/commands.md")]
 struct Commands;
 
+/// The page for operators: its code is tested here.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/durability.md")]
+struct DurabilityPage;
+
 #[doc(hidden)]
 pub mod __private {
     pub use rust_embed::{self, RustEmbed};
