@@ -208,6 +208,12 @@ impl Serialize for JobId {
     }
 }
 
+impl<'de> Deserialize<'de> for JobId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
 impl FromStr for JobId {
     type Err = BadId;
 
@@ -239,6 +245,12 @@ impl fmt::Display for ChildId {
 impl Serialize for ChildId {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ChildId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -294,6 +306,8 @@ mod tests {
         assert_eq!(id.to_string(), "a1b2c3d4e5f6a7b8c9d0e1f2");
         let job = JobId { epoch: Epoch(7), n: 3 };
         assert_eq!(job.to_string().parse(), Ok(job));
+        assert_eq!(serde_json::from_str::<JobId>("\"7.3\"").unwrap(), job);
+        assert!(serde_json::from_str::<ChildId>("\"7.3\"").is_err());
         let child = ChildId { job, path: vec![17, 4] };
         assert_eq!((child.to_string().as_str(), child.to_string().parse()), ("7.3.17.4", Ok(child)));
         assert_eq!(serde_json::from_str::<EventId>("[7,3]").unwrap(), EventId { epoch: Epoch(7), n: 3 });

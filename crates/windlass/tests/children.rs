@@ -112,8 +112,10 @@ async fn the_page_stops_one_run_and_then_all() {
     page.until(|document| document["$jobs"][0]["status"] == "cancelled").await;
     let children = &page.document["$jobs"][0]["children"];
     assert_eq!((&children["cancelled"], &children["running"], &children["queued"]), (&json!(20), &json!(0), &json!(0)));
-    let stats = server.live.pools();
-    assert!(stats.iter().all(|(_, stats)| stats.queued + stats.running + stats.parked == 0), "{stats:?}");
+    // The end is told before the thread that told it has given its place back.
+    while server.live.pools().iter().any(|(_, stats)| stats.queued + stats.running + stats.parked > 0) {
+        tokio::task::yield_now().await;
+    }
     server.stop().await;
 }
 

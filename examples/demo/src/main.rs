@@ -97,6 +97,7 @@ async fn main() -> Result {
         .nest("/chat", options.keep("chat", chat::app()))
         .nest("/console", options.keep("console", console::app()))
         .nest("/csv", options.keep("csv", csv::app()))
+        .nest("/sweep", options.keep("sweep", sweep::app()))
         .nest("/todomvc", options.keep("todomvc", todomvc::app()))
         .nest("/training", options.keep("training", training::app()))
         .page(page!("page"))

@@ -34,10 +34,13 @@ const END: &str = "</section>\n";
 
 const PAGE: &str = include_str!("../page/index.html");
 
-const FILES: [(&str, &str); 23] = [
+const FILES: [(&str, &str); 26] = [
     ("training.rs", include_str!("../../training/src/lib.rs")),
     ("network.rs", include_str!("../../training/src/network.rs")),
     ("training.html", include_str!("../../training/page/index.html")),
+    ("sweep.rs", include_str!("../../sweep/src/lib.rs")),
+    ("runs.rs", include_str!("../../sweep/src/network.rs")),
+    ("sweep.html", include_str!("../../sweep/page/index.html")),
     ("csv.rs", include_str!("../../csv/src/lib.rs")),
     ("analysis.rs", include_str!("../../csv/src/analysis.rs")),
     ("analyse.py", include_str!("../../csv/src/analyse.py")),
