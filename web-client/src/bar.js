@@ -50,7 +50,7 @@ export class Bar extends Base {
   #count = h("span", { part: "count" });
   #button = h("button", { type: "button", part: "button", class: "action" });
   #close = h("button", { type: "button", part: "close", class: "close" }, drawing("M5 5l10 10M15 5L5 15"));
-  #card = h("div", { class: "card", part: "bar", hidden: "" }, h("i", { part: "dot" }), h("div", {}, this.#text, this.#count), this.#button, this.#close);
+  #card = h("section", { class: "card", part: "bar", hidden: "" }, h("i", { part: "dot" }), h("div", {}, this.#text, this.#count), this.#button, this.#close);
 
   constructor() {
     super();
@@ -139,6 +139,7 @@ export class Bar extends Base {
     const tone = passing ? "success" : this.#late ? "warning" : "info";
     this.#card.className = `card ${tone}`;
     this.#card.hidden = !text;
+    this.#card.setAttribute("aria-label", labels.connection);
     write(this.#text, text);
     write(this.#count, count);
     write(this.#button, button);
@@ -178,7 +179,7 @@ const RULES = `
 }
 .card { display: flex; align-items: center; gap: 0.625rem; padding: 0.5rem 0.875rem; border-radius: var(--windlass-radius, 1.25rem); }
 i { width: 0.625rem; height: 0.625rem; border-radius: 50%; background: var(--accent); flex: none; }
-div div { display: flex; flex-wrap: wrap; gap: 0 0.625rem; min-width: 0; overflow-wrap: anywhere; }
+section div { display: flex; flex-wrap: wrap; gap: 0 0.625rem; min-width: 0; overflow-wrap: anywhere; }
 [part=count] { color: var(--dim); font-variant-numeric: tabular-nums; }
 [part=count]:empty { display: none; }
 button { flex: none; }

@@ -13,6 +13,7 @@ export const labels = {
   events_lost: (/** @type {number} */ count) =>
     count === 1 ? "One notification was lost." : `${count} notifications were lost.`,
 
+  connection: "Connection",
   connecting: "Connecting…",
   reconnecting: "Reconnecting…",
   retryIn: (/** @type {number} */ seconds) => `in ${seconds} s`,

@@ -53,6 +53,7 @@ export class Toasts extends Base {
   #toasts = [];
   #held = false;
   #list = h("ol", { part: "list" });
+  #region = h("section", {}, this.#list);
   #polite = h("div", { class: "unseen", role: "status" });
   #assertive = h("div", { class: "unseen", role: "alert" });
   /** @type {Element | null} where the focus was before it came here */
@@ -63,13 +64,13 @@ export class Toasts extends Base {
     super();
     const root = this.attachShadow({ mode: "open" });
     adopt(root, LOOK + RULES);
-    root.append(this.#polite, this.#assertive, this.#list);
+    root.append(this.#polite, this.#assertive, this.#region);
   }
 
   connectedCallback() {
     this.#leave = new AbortController();
     const { signal } = this.#leave;
-    this.#list.setAttribute("aria-label", labels.notifications);
+    this.#region.setAttribute("aria-label", labels.notifications);
     for (const type of ["pointerover", "pointerout", "focusin", "focusout"]) {
       this.#list.addEventListener(type, (event) => this.#point(/** @type {FocusEvent} */ (event)), { signal });
     }

@@ -437,3 +437,22 @@ test("w-busy names a job, and $dismiss is an action of its own", async () => {
   p.$("u").click();
   assert.deepEqual(p.app.sent.map(({ name, payload }) => [name, payload]), [["$dismiss", "1.2"], ["$dismiss", null]]);
 });
+
+test("names of prototypes are data like any other, in paths, keys, fields and writes", async () => {
+  const state = JSON.parse('{"__proto__": {"x": "own"}, "constructor": "c", "rows": [{"id": "__proto__", "hasOwnProperty": 1}, {"id": "constructor", "hasOwnProperty": 2}]}');
+  const p = page(
+    `<b w-text="__proto__.x"></b><i w-text="constructor"></i><s w-text="rows.toString"></s>
+     <template w-each="row of rows" w-key="row.id"><u w-text="row.hasOwnProperty"></u></template><input w-model="__proto__.x">`,
+    { state },
+  );
+  p.frame();
+  assert.deepEqual([p.texts("b"), p.texts("i"), p.texts("s"), p.texts("u")], [["own"], ["c"], [""], ["1", "2"]]);
+  p.$("input").value = "typed";
+  p.$("input").dispatchEvent(new Event("input", { bubbles: true }));
+  p.frame();
+  assert.deepEqual(p.texts("b"), ["typed"]);
+  p.delta(["__proto__", "x", "y"], ["rows", 1, "hasOwnProperty", 3]);
+  assert.deepEqual(p.texts("u"), ["1", "3"]);
+  assert.deepEqual(p.app.sent.map(({ payload }) => payload), [{ path: ["__proto__", "x"], value: "typed" }]);
+  assert.equal({}.x, undefined, "nothing is polluted");
+});
