@@ -4,13 +4,15 @@
 
 mod proxy;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use windlass::prelude::*;
-use windlass_client::{ActionError, Change, Client, ConnectError, Event, Status};
+use windlass::store::MemoryStore;
+use windlass_client::{ActionError, ActionOptions, Change, Client, ConnectError, Event, Status, Until};
 
 use proxy::Proxy;
 
@@ -22,7 +24,11 @@ struct Counter {
 
 /// A server; ends when the sender is dropped.
 async fn serve() -> (std::net::SocketAddr, oneshot::Sender<()>) {
-    let server = App::new(Counter::default)
+    run(app()).await
+}
+
+fn app() -> App<Counter> {
+    App::new(Counter::default)
         .action("add", |state, _cx, by: i64| state.count += by)
         .action("line", |state, _cx, line: String| state.lines.push(line))
         .query("double", |_state, number: i64| Reply(number * 2))
@@ -43,9 +49,10 @@ async fn serve() -> (std::net::SocketAddr, oneshot::Sender<()>) {
             .start()?;
             Ok(())
         })
-        .bind("127.0.0.1:0")
-        .await
-        .unwrap();
+}
+
+async fn run(app: App<Counter>) -> (std::net::SocketAddr, oneshot::Sender<()>) {
+    let server = app.bind("127.0.0.1:0").await.unwrap();
     let address = server.addr();
     let (stop, stopped) = oneshot::channel::<()>();
     tokio::spawn(server.run_until(async move {
@@ -101,6 +108,51 @@ async fn every_action_counts_once_through_cut_connections() {
     assert!(client.traffic().reconnects > 0, "nothing was cut");
     assert_eq!(client.pending(), 0);
     client.close().await;
+}
+
+/// EXACTLY-ONCE, RESUME: one process after another takes over what was saved, and the client sends it the rest.
+#[tokio::test]
+async fn a_server_that_is_lost_takes_nothing_with_it() {
+    let store = Arc::new(MemoryStore::new(1));
+    let durable = || app().store(Arc::<MemoryStore>::clone(&store));
+    let (address, stop) = run(durable()).await;
+    let mut stops = vec![stop];
+    let proxy = Proxy::start(address).await;
+    let client = Client::connect(proxy.url()).await.unwrap();
+    let mut events = client.events();
+    come_back_at_once(&client);
+    let until_saved = ActionOptions { until: Until::Saved, ..ActionOptions::default() };
+    let mut expected = Vec::new();
+    for round in 0..5 {
+        let saved = format!("{round} on disk");
+        client.send_with("line", &saved, until_saved).unwrap().await.unwrap();
+        expected.push(saved);
+        let mut shown = Vec::new();
+        for number in 0..5 {
+            let line = format!("{round}.{number} shown");
+            shown.push(client.send("line", &line).unwrap());
+            expected.push(line);
+        }
+        for outcome in shown {
+            outcome.await.unwrap();
+        }
+        // The old one lives on and may save no more, as one that was cut off from everybody.
+        let (next, stop) = run(durable()).await;
+        stops.push(stop);
+        proxy.lead_to(next);
+        proxy.cut();
+    }
+    client.send_with("line", "the last", until_saved).unwrap().await.unwrap();
+    expected.push("the last".to_owned());
+    let length = expected.len();
+    let all =
+        client.wait_for(|document| (document["lines"].as_array()?.len() == length).then(|| document.clone())).await;
+    let shown: Counter = serde_json::from_value(all.unwrap()).unwrap();
+    assert_eq!(shown.lines, expected);
+    client.close().await;
+    while let Some(event) = events.next().await {
+        assert!(!matches!(event, Event::Fresh { .. } | Event::Rejected { .. }), "{event:?}");
+    }
 }
 
 /// NO-SILENCE: each action ends with its value, or with a code and a reason.
