@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::{Result, bare, broadcast, cell, counter, durable, idle, jobs, machine, slow};
+use crate::{Result, bare, broadcast, cell, commands, counter, durable, idle, jobs, machine, slow};
 
 /// A server that accepts on loopback; ended when dropped.
 pub(crate) struct Server {
@@ -95,6 +95,8 @@ pub(crate) fn serve(role: &str, core: &str) -> Result<()> {
             "durable" => durable::serve().await,
             "slow" => slow::serve().await,
             "jobs-windlass" => jobs::serve().await,
+            "commands-windlass" => commands::serve().await,
+            "commands-bare" => bare::serve(commands::answer).await,
             "jobs-bare" => bare::serve(jobs::answer).await,
             _ => Err(format!("no server has the role {role}").into()),
         }

@@ -195,7 +195,7 @@ async fn noops(server: &Server, peer: &mut Peer) -> Result<f64> {
 }
 
 /// Reads frames until one changes that member; its value.
-async fn number(peer: &mut Peer, member: &str) -> Result<u64> {
+pub(crate) async fn number(peer: &mut Peer, member: &str) -> Result<u64> {
     loop {
         let (ops, _) = peer.frame().await?;
         let ops = ops.as_array().ok_or("a delta has ops")?;
@@ -206,7 +206,7 @@ async fn number(peer: &mut Peer, member: &str) -> Result<u64> {
 }
 
 /// Round trips of an action, in ascending microseconds.
-async fn actions(peer: &mut Peer, length: Duration) -> Result<Vec<f64>> {
+pub(crate) async fn actions(peer: &mut Peer, length: Duration) -> Result<Vec<f64>> {
     let begun = Instant::now();
     let mut micros = Vec::new();
     while begun.elapsed() < length {

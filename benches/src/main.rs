@@ -11,6 +11,7 @@ mod bare;
 mod broadcast;
 mod cell;
 mod child;
+mod commands;
 mod counter;
 mod durable;
 mod idle;
@@ -47,11 +48,12 @@ fn main() -> ExitCode {
         ["broadcast-own"] => broadcast::run(),
         ["slow"] => slow::run(),
         ["jobs"] => jobs::run(),
+        ["commands"] => commands::run(),
         ["durable"] => durable::run(),
         // What `child::Server` starts: not for people.
         ["serve", role, core] => child::serve(role, core).map(|()| Report::default()),
         _ => {
-            eprintln!("benches: counter, cell, sync, idle, broadcast-own, slow, jobs, durable");
+            eprintln!("benches: counter, cell, sync, idle, broadcast-own, slow, jobs, commands, durable");
             return ExitCode::from(2);
         }
     };
