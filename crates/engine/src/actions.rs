@@ -202,6 +202,12 @@ impl Actions {
         self.release(|outcome| outcome.sent_in.is_some_and(|sent_in| sent_in <= n));
     }
 
+    /// Gives back the room that nothing is in.
+    pub(crate) fn shrink(&mut self) {
+        self.contents.shrink_to_fit();
+        self.outcomes.shrink_to_fit();
+    }
+
     /// The client comes back without the frames that carried the outcomes; what comes before the first seq that it
     /// calls unanswered has been answered.
     pub(crate) fn rewind(&mut self, unanswered: Seq) {

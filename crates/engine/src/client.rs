@@ -24,7 +24,8 @@ pub(crate) struct Client {
     pub(crate) id: ClientId,
     pub(crate) tokens: Tokens,
     pub(crate) connection: Option<Attachment>,
-    pub(crate) contender: Option<Contender>,
+    /// Boxed, since there seldom is one.
+    pub(crate) contender: Option<Box<Contender>>,
     pub(crate) actions: Actions,
     pub(crate) events: EventQueue,
     pub(crate) stream: Stream,
@@ -42,7 +43,7 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Attachment {
     pub(crate) id: ConnectionId,
-    pub(crate) instance: String,
+    pub(crate) instance: Box<str>,
     /// The socket takes another frame.
     pub(crate) ready: bool,
     /// This action got an answer that is not final: nothing from it on is consumed on this connection.
@@ -61,7 +62,7 @@ impl Attachment {
         let (sent_in, sent) = hello.sent;
         Self {
             id,
-            instance: hello.instance.clone(),
+            instance: hello.instance.as_str().into(),
             ready: true,
             held_from: None,
             full_since: None,
@@ -331,12 +332,20 @@ impl Client {
         }
         self.actions.acknowledge(n);
         self.events.acknowledge(n);
+        if stream.ring.is_empty() {
+            stream.ring = VecDeque::new();
+        }
         if let Some(connection) = &mut self.connection {
             connection.full_since = None;
             connection.asked = false;
             connection.asked_for_outcomes = false;
         }
         true
+    }
+
+    /// Whether every frame that was sent is acknowledged.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.stream.ring.is_empty()
     }
 
     /// Readies the stream for a client that has applied everything up to `n`: the frames to replay,

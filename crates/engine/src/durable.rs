@@ -347,7 +347,7 @@ impl<A: App> Session<A> {
         let clients = self.clients.iter();
         Account {
             record: self.durable.as_ref().map_or(0, |durable| durable.record_bytes),
-            shadow: self.shadow.bytes() + self.jobs_shadow.bytes(),
+            shadow: self.shadow.bytes() + self.jobs_shadow.as_ref().map_or(0, |shadow| shadow.bytes()),
             ring: clients.clone().map(|client| client.stream.bytes()).sum(),
             events: clients.clone().map(|client| client.events.held_bytes()).sum(),
             outcomes: clients.map(|client| client.actions.bytes()).sum(),
@@ -364,7 +364,7 @@ impl<A: App> Session<A> {
 
     /// Numbers the turn that is under way, if it changed something that a record holds.
     pub(crate) fn number_turn(&mut self, now: Time) {
-        self.used |= !self.batch.starts.is_empty();
+        self.used |= self.batch.starts_a_job();
         let (touched, urgent) = (std::mem::take(&mut self.jobs.touched), std::mem::take(&mut self.jobs.urgent));
         let ended = std::mem::take(&mut self.jobs.has_ended);
         let Some(durable) = &mut self.durable else { return };

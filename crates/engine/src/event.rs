@@ -127,6 +127,12 @@ impl EventQueue {
         queue
     }
 
+    /// Gives back the room that nothing is in.
+    pub(crate) fn shrink(&mut self) {
+        self.waiting.shrink_to_fit();
+        self.lost.shrink_to_fit();
+    }
+
     /// Whether there is something that no frame has carried.
     pub(crate) fn has_unsent(&self) -> bool {
         self.waiting.len() > self.sent || self.lost.back().is_some_and(|lost| lost.sent_in.is_none())

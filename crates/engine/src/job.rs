@@ -212,7 +212,8 @@ pub(crate) type UnderWay = Arc<Mutex<Vec<(JobId, Arc<str>)>>>;
 #[derive(Debug, Default)]
 pub(crate) struct JobTable {
     entries: Vec<JobEntry>,
-    under_way: UnderWay,
+    /// There from the first job on.
+    under_way: Option<UnderWay>,
     /// How many have not ended.
     unfinished: usize,
     /// How many have ended, ever.
@@ -236,7 +237,7 @@ impl JobTable {
         self.touched = true;
         let key = options.key.clone().unwrap_or_else(|| name.as_str().into());
         let hidden = options.hidden;
-        lock(&self.under_way).push((id, key));
+        lock(self.under_way.get_or_insert_default()).push((id, key));
         self.unfinished += 1;
         self.entries.push(JobEntry {
             id,
@@ -264,12 +265,14 @@ impl JobTable {
 
     /// What a handler may ask about; `None` when there is nothing.
     pub(crate) fn under_way(&self) -> Option<UnderWay> {
-        (self.unfinished > 0).then(|| Arc::clone(&self.under_way))
+        self.under_way.clone().filter(|_| self.unfinished > 0)
     }
 
     fn forget_under_way(&mut self, id: JobId) {
         self.unfinished -= 1;
-        lock(&self.under_way).retain(|(known, _)| *known != id);
+        if let Some(under_way) = &self.under_way {
+            lock(under_way).retain(|(known, _)| *known != id);
+        }
     }
 
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = JobId> {
@@ -503,7 +506,7 @@ impl JobTable {
             table.ends = table.ends.max(entry.ended);
             if !entry.status.is_terminal() {
                 let key = entry.options.key.clone().unwrap_or_else(|| entry.name.as_str().into());
-                lock(&table.under_way).push((entry.id, key));
+                lock(table.under_way.get_or_insert_default()).push((entry.id, key));
                 table.unfinished += 1;
             }
             table.entries.push(entry);
@@ -541,6 +544,11 @@ impl JobTable {
         let elapsed = self.unfinished(id).map_or(0, |entry| entry.elapsed_ms);
         let text = "the server started again while this was running".to_owned();
         self.end(id, JobStatus::Lost, Some(text), Duration::from_millis(elapsed));
+    }
+
+    /// Whether the page sees none.
+    pub(crate) fn shows_nothing(&self) -> bool {
+        self.entries.iter().all(|entry| entry.options.hidden)
     }
 
     /// What the page sees.

@@ -85,7 +85,7 @@ impl<A: App> Session<A> {
         match revived {
             Revived::Again(work) if may_run => {
                 let start = self.jobs.revive::<A>(job, work, self.options.epoch);
-                self.batch.starts.extend(start);
+                self.batch.staged().starts.extend(start);
             }
             Revived::Again(_) => self.jobs.lose(job),
             Revived::Lost(update) => {

@@ -178,7 +178,8 @@ pub struct Session<A: App> {
     pub(crate) options: SessionOptions,
     pub(crate) state: A::State,
     pub(crate) shadow: Shadow,
-    pub(crate) jobs_shadow: Shadow,
+    /// What is told of `$jobs`; none as long as that is the empty list.
+    pub(crate) jobs_shadow: Option<Box<Shadow>>,
     pub(crate) jobs: JobTable,
     pub(crate) clients: Vec<Client>,
     /// The state may differ from the shadow.
@@ -201,6 +202,8 @@ pub struct Session<A: App> {
     pub(crate) frozen: bool,
     /// None when it keeps no records.
     pub(crate) durable: Option<Box<Durable<A>>>,
+    /// A client has acknowledged all that it was sent: mostly the last that happens for a while.
+    pub(crate) is_quiet: bool,
 }
 
 /// Whether frames are kept back, so that several turns are shown as one.
@@ -218,7 +221,13 @@ pub(crate) struct Batch<A: App> {
     pub(crate) before: Option<A::State>,
     /// Something in it cannot be taken back: it was in place, or no client would send it again.
     pub(crate) is_fixed: bool,
-    /// The first seq that it consumed, by client.
+    /// Kept from turn to turn, and let go when the session is quiet.
+    staged: Option<Box<Staged<A>>>,
+}
+
+/// What leaves when the turn is kept.
+pub(crate) struct Staged<A: App> {
+    /// The first seq that the turn consumed, by client.
     pub(crate) consumed: Vec<(ClientId, Seq)>,
     pub(crate) events: Vec<(Option<ClientId>, crate::Class, String)>,
     pub(crate) effects: Vec<Output<A>>,
@@ -227,31 +236,38 @@ pub(crate) struct Batch<A: App> {
 }
 
 impl<A: App> Batch<A> {
-    /// Empties it and keeps its room: a turn that stages nothing allocates nothing.
-    pub(crate) fn clear(&mut self) {
+    pub(crate) fn staged(&mut self) -> &mut Staged<A> {
+        self.staged.get_or_insert_default()
+    }
+
+    pub(crate) fn starts_a_job(&self) -> bool {
+        self.staged.as_ref().is_some_and(|staged| !staged.starts.is_empty())
+    }
+
+    /// What was staged, for whoever puts it back emptied.
+    pub(crate) fn take_staged(&mut self) -> Option<Box<Staged<A>>> {
+        self.staged.take()
+    }
+
+    /// Empties it and keeps the room of what was staged: a turn that stages nothing allocates nothing.
+    pub(crate) fn clear(&mut self, staged: Option<Box<Staged<A>>>) {
         if let Some(before) = self.before.take() {
             bury(before);
         }
         self.is_fixed = false;
-        self.consumed.clear();
-        self.events.clear();
-        self.effects.clear();
-        self.starts.clear();
-        self.deferred.clear();
+        self.staged = staged;
     }
 }
 
 impl<A: App> Default for Batch<A> {
     fn default() -> Self {
-        Self {
-            before: None,
-            is_fixed: false,
-            consumed: Vec::new(),
-            events: Vec::new(),
-            effects: Vec::new(),
-            starts: Vec::new(),
-            deferred: Vec::new(),
-        }
+        Self { before: None, is_fixed: false, staged: None }
+    }
+}
+
+impl<A: App> Default for Staged<A> {
+    fn default() -> Self {
+        Self { consumed: Vec::new(), events: Vec::new(), effects: Vec::new(), starts: Vec::new(), deferred: Vec::new() }
     }
 }
 
@@ -274,12 +290,11 @@ impl<A: App> Session<A> {
     /// A session with a state and no clients.
     #[must_use]
     pub fn new(options: SessionOptions, state: A::State) -> Self {
-        let key = HashKey(options.hash_key);
         Self {
             options,
             state,
-            shadow: Shadow::new(key),
-            jobs_shadow: Shadow::under(key, JOBS),
+            shadow: Shadow::new(HashKey(options.hash_key)),
+            jobs_shadow: None,
             jobs: JobTable::default(),
             clients: Vec::new(),
             dirty: true,
@@ -297,6 +312,7 @@ impl<A: App> Session<A> {
             admitted: 0,
             frozen: false,
             durable: None,
+            is_quiet: false,
         }
     }
 
@@ -368,11 +384,28 @@ impl<A: App> Session<A> {
         std::mem::take(&mut self.outputs)
     }
 
-    /// Gives the emptied list back, so that the next turn needs no new one.
-    pub fn give_back(&mut self, mut outputs: Vec<Output<A>>) {
+    /// Gives the emptied list back, so that the next turn needs no new one. Whether the session is quiet, a client having
+    /// acknowledged all that it was sent: then this and all other room that holds nothing is let go.
+    pub fn give_back(&mut self, mut outputs: Vec<Output<A>>) -> bool {
+        let is_quiet = std::mem::take(&mut self.is_quiet);
+        if is_quiet {
+            outputs = Vec::new();
+            self.shrink();
+        }
         outputs.clear();
         outputs.append(&mut self.outputs);
         self.outputs = outputs;
+        is_quiet
+    }
+
+    /// Gives back the room that the work so far has taken and that holds nothing now.
+    fn shrink(&mut self) {
+        self.shadow.shrink();
+        self.batch.clear(None);
+        for client in &mut self.clients {
+            client.actions.shrink();
+            client.events.shrink();
+        }
     }
 
     /// When [`Input::Timer`] is due.
@@ -391,7 +424,7 @@ impl<A: App> Session<A> {
     pub fn forget_shown(&mut self) {
         if !self.is_attached() {
             self.shadow.void();
-            self.jobs_shadow.void();
+            self.jobs_shadow = None;
             self.clients.iter_mut().for_each(|client| client.stream.forget());
         }
     }
@@ -525,26 +558,30 @@ impl<A: App> Session<A> {
         }
         if let (Some(task), Some(client)) = (turn.task, caller) {
             self.last_ticket += 1;
-            self.batch.deferred.push(Deferred { ticket: Ticket(self.last_ticket), client, task });
+            self.batch.staged().deferred.push(Deferred { ticket: Ticket(self.last_ticket), client, task });
         }
         for event in turn.events {
             let to = match event.audience {
                 Audience::Caller => caller,
                 Audience::Session => None,
             };
-            self.batch.events.push((to, event.class, event.body));
+            self.batch.staged().events.push((to, event.class, event.body));
         }
         for start in &turn.starts {
             // At once, so that the frame that answers the action shows the job.
             self.jobs.add(start.id, start.name.clone(), start.options.clone(), self.options.epoch);
         }
-        self.batch.starts.extend(turn.starts);
-        for name in turn.cancel_names {
-            self.batch.effects.extend(self.jobs.named(&name).map(Output::Cancel));
+        if !turn.starts.is_empty() {
+            self.batch.staged().starts.extend(turn.starts);
         }
-        self.batch.effects.extend(turn.cancels.into_iter().map(Output::Cancel));
-        self.batch.effects.extend(turn.child_cancels.into_iter().map(Output::CancelChild));
-        self.batch.effects.extend(turn.posts.into_iter().map(Output::Post));
+        let named = turn.cancel_names.iter().flat_map(|name| self.jobs.named(name));
+        let cancels = named.chain(turn.cancels).map(Output::Cancel);
+        let children = turn.child_cancels.into_iter().map(Output::CancelChild);
+        let posts = turn.posts.into_iter().map(Output::Post);
+        let mut effects = cancels.chain(children).chain(posts).peekable();
+        if effects.peek().is_some() {
+            self.batch.staged().effects.extend(effects);
+        }
     }
 
     fn update(&mut self, app: &A, update: A::Update) {

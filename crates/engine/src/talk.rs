@@ -25,11 +25,11 @@ impl<A: App> Session<A> {
         };
         let client = &mut self.clients[at];
         match &client.connection {
-            Some(held) if held.instance != hello.instance => {
+            Some(held) if *held.instance != *hello.instance => {
                 self.outputs
                     .push(Output::Send(held.id, Bytes::from_static(frame::ask(client.stream.dialect).as_bytes())));
                 let deadline = now + TAKEOVER_ANSWER;
-                let contender = Contender { connection, hello, deadline };
+                let contender = Box::new(Contender { connection, hello, deadline });
                 if let Some(earlier) = client.contender.replace(contender) {
                     self.outputs.push(Output::Close(earlier.connection, CloseCode::InUse.into()));
                 }
@@ -227,6 +227,7 @@ impl<A: App> Session<A> {
             return;
         }
         client.release(self.durable.as_ref().map_or(0, |durable| durable.saved), &mut self.outputs);
+        self.is_quiet |= client.is_quiet();
         // The page that was asked lives.
         if let Some(contender) = client.contender.take() {
             self.outputs.push(Output::Close(contender.connection, CloseCode::InUse.into()));
@@ -324,7 +325,7 @@ impl<A: App> Session<A> {
                 Some(false) => {
                     return refuse("forbidden", format!("the app does not let the page cancel the job \"{job}\""));
                 }
-                Some(true) => self.batch.effects.push(output),
+                Some(true) => self.batch.staged().effects.push(output),
             }
             return Ok(None);
         }
@@ -411,8 +412,9 @@ impl<A: App> Session<A> {
         if let Some(durable) = &mut self.durable {
             durable.touched = true;
         }
-        if !self.batch.consumed.iter().any(|(known, _)| *known == client.id) {
-            self.batch.consumed.push((client.id, seq));
+        let consumed = &mut self.batch.staged().consumed;
+        if !consumed.iter().any(|(known, _)| *known == client.id) {
+            consumed.push((client.id, seq));
         }
     }
 }

@@ -10,7 +10,7 @@ use windlass_sync::{HashKey, Shadow};
 
 use crate::guard::bury;
 use crate::job::JobTable;
-use crate::session::{Hold, JOBS};
+use crate::session::{Hold, JOBS, Staged};
 use crate::{App, Class, Fault, Output, Scratch, Session, Time, guard};
 
 impl<A: App> Session<A> {
@@ -24,7 +24,7 @@ impl<A: App> Session<A> {
         let mut seals = false;
         if let Some(durable) = &self.durable {
             if durable.is_fenced {
-                self.batch.clear();
+                self.batch.clear(None);
                 return;
             }
             seals = durable.is_sealing();
@@ -82,13 +82,17 @@ impl<A: App> Session<A> {
             return Err(fault);
         }
         self.changed = !ops.is_empty();
-        if self.jobs.dirty && !self.jobs_shadow.is_void() {
+        if self.jobs.dirty {
             let before = ops.len();
             if before > 0 {
                 ops.push(b',');
             }
             let written = ops.len();
-            self.jobs_shadow.diff(&self.jobs.shown(), ops).expect("the job table serialises");
+            let key = HashKey(self.options.hash_key);
+            self.jobs_shadow
+                .get_or_insert_with(|| told_of_no_jobs(key))
+                .diff(&self.jobs.shown(), ops)
+                .expect("the job table serialises");
             if ops.len() == written {
                 ops.truncate(before);
             }
@@ -121,24 +125,33 @@ impl<A: App> Session<A> {
     /// Answers every action of the turn with a failure and drops what it staged.
     pub(crate) fn take_back(&mut self, fault: &Fault) {
         let body = frame::outcome_body("failed", UNSERIALISABLE, "the state after this action cannot be shown");
-        for (client, first) in std::mem::take(&mut self.batch.consumed) {
+        let Some(mut staged) = self.batch.take_staged() else { return };
+        for (client, first) in staged.consumed.drain(..) {
             if let Some(client) = self.clients.iter_mut().find(|known| known.id == client) {
                 client.actions.replace_from(first, &body);
             }
         }
         debug_assert_eq!(fault.code, UNSERIALISABLE);
-        let batch = std::mem::take(&mut self.batch);
-        for start in &batch.starts {
+        for start in &staged.starts {
             self.jobs.remove(start.id);
         }
     }
 
     /// Lets go what the turn staged.
     pub(crate) fn commit(&mut self) {
-        self.used |= !self.batch.starts.is_empty();
+        let mut kept = self.batch.take_staged();
+        if let Some(staged) = &mut kept {
+            self.let_go(staged);
+        }
+        self.batch.clear(kept);
+    }
+
+    fn let_go(&mut self, staged: &mut Staged<A>) {
+        staged.consumed.clear();
+        self.used |= !staged.starts.is_empty();
         // Of a session that is not worth a record nothing can be undone.
         let mut durable = self.durable.as_deref_mut().filter(|_| self.used);
-        for (to, class, body) in self.batch.events.drain(..) {
+        for (to, class, body) in staged.events.drain(..) {
             self.last_event += 1;
             let id = EventId { epoch: self.options.epoch, n: self.last_event };
             for client in self.clients.iter_mut().filter(|client| to.is_none_or(|to| to == client.id)) {
@@ -149,12 +162,11 @@ impl<A: App> Session<A> {
                 client.events.push(id, class.clone(), body.clone());
             }
         }
-        let starts = self.batch.starts.drain(..).map(Output::Start);
-        let deferred = self.batch.deferred.drain(..).map(Output::Defer);
-        let outputs = starts.chain(deferred).chain(self.batch.effects.drain(..));
+        let starts = staged.starts.drain(..).map(Output::Start);
+        let deferred = staged.deferred.drain(..).map(Output::Defer);
+        let outputs = starts.chain(deferred).chain(staged.effects.drain(..));
         let Some(durable) = durable else {
             self.outputs.extend(outputs);
-            self.batch.clear();
             return;
         };
         for output in outputs {
@@ -165,7 +177,6 @@ impl<A: App> Session<A> {
                 _ => self.outputs.push(output),
             }
         }
-        self.batch.clear();
     }
 
     /// Sends a client what it has to be told, if it can be.
@@ -262,10 +273,9 @@ impl<A: App> Session<A> {
         json_patch::write(out, &pending, appends, || {
             // Beside the shadows, which hold the same and stay as they are.
             let key = HashKey(self.options.hash_key);
-            let (mut shadow, mut jobs_shadow) = (Shadow::new(key), Shadow::under(key, JOBS));
             let mut document = Vec::new();
-            write_document(app, &self.state, &mut shadow, &mut document).ok()?;
-            write_jobs(&self.jobs, &mut jobs_shadow, &mut document);
+            write_document(app, &self.state, &mut Shadow::new(key), &mut document).ok()?;
+            write_jobs(&self.jobs, &mut None, key, &mut document);
             Some(document)
         })
     }
@@ -285,7 +295,7 @@ impl<A: App> Session<A> {
             self.shadow.void();
             return Err(Fault::failed(UNSERIALISABLE, text));
         }
-        write_jobs(&self.jobs, &mut self.jobs_shadow, out);
+        write_jobs(&self.jobs, &mut self.jobs_shadow, HashKey(self.options.hash_key), out);
         self.dirty = false;
         self.jobs.dirty = false;
         Ok(())
@@ -304,10 +314,23 @@ fn write_document<A: App>(app: &A, state: &A::State, shadow: &mut Shadow, out: &
 }
 
 /// Writes `$jobs` as the last member of the object that is open, and closes it.
-fn write_jobs(jobs: &JobTable, shadow: &mut Shadow, out: &mut Vec<u8>) {
+fn write_jobs(jobs: &JobTable, shadow: &mut Option<Box<Shadow>>, key: HashKey, out: &mut Vec<u8>) {
     out.extend_from_slice(if out.last() == Some(&b'{') { b"\"$jobs\":" } else { b",\"$jobs\":" });
-    shadow.snapshot(&jobs.shown(), out).expect("the job table serialises");
+    if jobs.shows_nothing() {
+        *shadow = None;
+        out.extend_from_slice(b"[]");
+    } else {
+        let shadow = shadow.get_or_insert_with(|| Box::new(Shadow::under(key, JOBS)));
+        shadow.snapshot(&jobs.shown(), out).expect("the job table serialises");
+    }
     out.push(b'}');
+}
+
+/// The shadow of an empty list of jobs.
+fn told_of_no_jobs(key: HashKey) -> Box<Shadow> {
+    let mut shadow = Box::new(Shadow::under(key, JOBS));
+    shadow.snapshot(&JobTable::default().shown(), &mut Vec::new()).expect("an empty list serialises");
+    shadow
 }
 
 /// Longer than a person takes a page that stands still for a quick one.

@@ -231,7 +231,7 @@ pub struct ChildId {
     /// The job at the top.
     pub job: JobId,
     /// The numbers on the way down, each among the children of the one before; from 1, and at most
-    /// [`CHILD_DEPTH_MAX`](crate::limits::CHILD_DEPTH_MAX) of them.
+    /// [`CHILD_DEPTH_MAX`] of them.
     pub path: Vec<u32>,
 }
 

@@ -104,6 +104,15 @@ impl Shadow {
         self.tape.templates = Templates::default();
     }
 
+    /// Gives back memory that a larger value has left behind, or growing by doubling.
+    pub fn shrink(&mut self) {
+        let (len, capacity) = (self.tape.words.len(), self.tape.words.capacity());
+        // A large one that still grows would be copied each time.
+        if capacity > len * 2 || capacity < SHRUNK_EXACTLY {
+            self.tape.words.shrink_to_fit();
+        }
+    }
+
     /// Whether the next diff writes the whole value.
     #[must_use]
     pub fn is_void(&self) -> bool {
@@ -140,6 +149,9 @@ impl Shadow {
         size_of::<Self>() + self.tape.words.capacity() * size_of::<u64>() + self.tape.templates.bytes()
     }
 }
+
+/// Words of a tape that is copied in less than a microsecond: 4 KiB.
+const SHRUNK_EXACTLY: usize = 512;
 
 impl std::fmt::Debug for Shadow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -26,6 +26,7 @@ pub(crate) struct Templates {
     /// that compares the next name need not look whether there is one.
     pub(crate) names: Vec<&'static str>,
     spans: Vec<(u32, u32)>,
+    /// There once they are too many to look through.
     index: HashMap<Box<[&'static str]>, u16, BuildHasherDefault<SipHasher13>>,
     last: u16,
 }
@@ -37,6 +38,9 @@ static NO_NAME: &str = match std::str::from_utf8(&NO_NAME_BYTES) {
 };
 // A static of its own: equal literals may share one address.
 static NO_NAME_BYTES: [u8; 7] = *b"no name";
+
+/// Templates that are looked through faster than hashed; most documents have no more, and need no index.
+const FEW: usize = 8;
 
 /// The place of [`NO_NAME`] that is always there.
 pub(crate) const NO_PLACE: u32 = 0;
@@ -81,19 +85,39 @@ impl Templates {
         {
             return Some(self.last);
         }
-        self.last = match self.index.get(names) {
-            Some(&template) => template,
+        self.last = match self.find(names) {
+            Some(template) => template,
             None => {
                 let template = u16::try_from(self.spans.len()).ok()?;
                 let start = self.names.len() as u32;
+                if self.spans.len() < FEW {
+                    self.names.reserve_exact(names.len() + 1);
+                }
                 self.names.extend_from_slice(names);
                 self.spans.push((start, self.names.len() as u32));
                 self.names.push(NO_NAME);
-                self.index.insert(names.into(), template);
+                if self.spans.len() > FEW {
+                    let not_yet = self.index.len() as u16..=template;
+                    for template in not_yet {
+                        self.index.insert(self.names_of(template).into(), template);
+                    }
+                }
                 template
             }
         };
         Some(self.last)
+    }
+
+    fn find(&self, names: &[&'static str]) -> Option<u16> {
+        if self.spans.len() > FEW {
+            return self.index.get(names).copied();
+        }
+        (0..self.spans.len() as u16).find(|&template| same_names(self.names_of(template), names))
+    }
+
+    fn names_of(&self, template: u16) -> &[&'static str] {
+        let (start, end) = self.span(template);
+        &self.names[start..end]
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -3,7 +3,7 @@
 //! Whoever brings work takes the role and runs the turn, or leaves the work in the inbox for whoever has it.
 //! Only the holder of the role touches the session; its lock is therefore never waited for.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,17 +11,14 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use windlass_engine::{
-    Account, ConnectionId, Fault, Input, JobReport, Output, Scratch, Session, Ticket, Time, token_hash,
-};
-use windlass_protocol::{ClientId, ClientMessage, Close, CloseCode, Epoch, Hello, JobId, Secret, SessionId};
+use windlass_engine::{Account, ConnectionId, Fault, Input, Output, Scratch, Session, Ticket, Time, token_hash};
+use windlass_protocol::{ClientId, ClientMessage, Close, CloseCode, Epoch, Hello, Secret, SessionId};
 
 use crate::allowance::Allowance;
 use crate::callback::owner;
 use crate::guest::{Guest, Login};
 use crate::hub::Hub;
 use crate::inbox::{Entry, Inbox, Untaken};
-use crate::job_work::Reporter;
 use crate::keeper::Stored;
 use crate::outlet::Outlet;
 use crate::parked::Holder;
@@ -29,10 +26,12 @@ use crate::program::{Post, Program, State, Update};
 use crate::quota::Place;
 use crate::role::Role;
 use crate::session_jobs::SessionJobs;
-use crate::test::{Instead, Returns};
-use crate::{Error, Handle, Job, lock, pace};
+use crate::{Error, Handle, lock, pace};
 
+mod reporter;
 mod rest;
+
+use reporter::CellReporter;
 
 pub(crate) use rest::Patience;
 
@@ -53,7 +52,7 @@ pub(crate) struct Cell<S: State> {
     inbox: Mutex<Inbox<S>>,
     core: Mutex<Core<S>>,
     /// Who may come back, beside the session: a hello must not wait for a turn that takes long.
-    tokens: Mutex<Vec<(ClientId, [u8; 32])>>,
+    tokens: Mutex<Box<[KnownToken]>>,
     /// When the engine wants its timer, in microseconds of the hub's clock; `u64::MAX` for never.
     deadline: AtomicU64,
     /// A walk would find something that no frame has told.
@@ -64,13 +63,16 @@ pub(crate) struct Cell<S: State> {
     detached_at: AtomicU64,
 }
 
+/// A client, and the hash of a secret of its.
+type KnownToken = (ClientId, [u8; 32]);
+
 /// What only the holder of the role touches.
 struct Core<S: State> {
     session: Session<Program<S>>,
     outlets: Vec<Arc<Outlet>>,
     jobs: SessionJobs<S>,
     /// Asynchronous actions that are under way.
-    tasks: HashMap<Ticket, AbortHandle>,
+    tasks: BTreeMap<Ticket, AbortHandle>,
     /// The connection whose task works now; it looks into its outlet by itself.
     worker: Option<ConnectionId>,
     /// The deadline for which a timer was spawned, when no connection was there to bring it.
@@ -122,7 +124,7 @@ impl<S: State> Cell<S> {
                 session,
                 outlets: Vec::new(),
                 jobs: SessionJobs::default(),
-                tasks: HashMap::new(),
+                tasks: BTreeMap::new(),
                 worker: None,
                 spawned_for: u64::MAX,
                 greeted: false,
@@ -468,6 +470,8 @@ impl<S: State> Cell<S> {
         let input = match entry {
             Entry::Hello(outlet, hello, secret) => {
                 let connection = outlet.id;
+                // Nearly always the only one.
+                core.outlets.reserve_exact(1);
                 core.outlets.push(outlet);
                 core.greeted = true;
                 core.is_parking = false;
@@ -558,7 +562,9 @@ impl<S: State> Cell<S> {
                 }
             }
         }
-        core.session.give_back(outputs);
+        if core.session.give_back(outputs) {
+            lock(&self.inbox).shrink();
+        }
     }
 
     /// Ends a session that cannot go on.
@@ -623,7 +629,7 @@ impl<S: State> Core<S> {
     /// Ends what runs for a session that is no more.
     fn end_work(&mut self) {
         self.jobs.cancel_all();
-        self.tasks.drain().for_each(|(_, task)| task.abort());
+        std::mem::take(&mut self.tasks).into_values().for_each(|task| task.abort());
     }
 
     fn outlet(&self, id: ConnectionId) -> Option<&Arc<Outlet>> {
@@ -653,43 +659,6 @@ impl<S: State> Core<S> {
                 }
             }
         }
-    }
-}
-
-/// Brings a job's reports to its session, as long as there is one.
-struct CellReporter<S: State> {
-    cell: std::sync::Weak<Cell<S>>,
-    job: JobId,
-    owner: u64,
-}
-
-impl<S: State> Reporter<S> for CellReporter<S> {
-    fn owner(&self) -> u64 {
-        self.owner
-    }
-
-    fn job(&self) -> JobId {
-        self.job
-    }
-
-    fn report(&self, report: JobReport<Program<S>>) {
-        if let Some(cell) = self.cell.upgrade() {
-            let is_tick = matches!(report, JobReport::Running(..));
-            lock(&cell.inbox).push_report(self.job, report);
-            cell.call();
-            if let Some(stage) = &cell.hub.options.stage {
-                stage.reported(cell.id, self.job, is_tick);
-            }
-        }
-    }
-
-    fn hold(&self, job: &Job, returns: Returns) -> Instead {
-        let Some(cell) = self.cell.upgrade() else { return Instead::Run };
-        let Some(stage) = cell.hub.options.stage.clone() else { return Instead::Run };
-        let session = cell.id;
-        // The session may go while its job is held.
-        drop(cell);
-        stage.hold(session, self.job, job, returns)
     }
 }
 

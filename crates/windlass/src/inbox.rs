@@ -1,6 +1,6 @@
 //! What waits for a session's next turn: messages, updates, reports.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -48,7 +48,7 @@ pub(crate) enum Untaken<T> {
 pub(crate) struct Inbox<S: State> {
     queue: VecDeque<Queued<S>>,
     updates: usize,
-    jobs: HashMap<JobId, Slot<S>>,
+    jobs: BTreeMap<JobId, Slot<S>>,
     /// The session is gone: nothing is taken any more, and whoever brings something looks for its successor.
     is_closed: bool,
     /// Connections whose tasks can be the driver.
@@ -69,7 +69,7 @@ struct Slot<S: State> {
 
 impl<S: State> Default for Inbox<S> {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), updates: 0, jobs: HashMap::new(), is_closed: false, outlets: Vec::new() }
+        Self { queue: VecDeque::new(), updates: 0, jobs: BTreeMap::new(), is_closed: false, outlets: Vec::new() }
     }
 }
 

@@ -30,7 +30,9 @@ pub(crate) struct Outlet {
 
 #[derive(Debug, Default)]
 struct Frames {
-    queue: VecDeque<Bytes>,
+    /// The next one, and mostly the only one.
+    next: Option<Bytes>,
+    more: VecDeque<Bytes>,
     close: Option<Close>,
 }
 
@@ -48,7 +50,12 @@ impl Outlet {
     }
 
     pub(crate) fn push(&self, frame: Bytes) {
-        lock(&self.frames).queue.push_back(frame);
+        let mut frames = lock(&self.frames);
+        match frames.next {
+            None => frames.next = Some(frame),
+            Some(_) => frames.more.push_back(frame),
+        }
+        drop(frames);
         self.len.fetch_add(1, Ordering::Release);
     }
 
@@ -66,15 +73,14 @@ impl Outlet {
             return None;
         }
         let mut frames = lock(&self.frames);
-        let frame = frames.queue.pop_front();
-        if frame.is_some() {
-            self.len.fetch_sub(1, Ordering::Release);
+        let frame = frames.next.take()?;
+        frames.next = frames.more.pop_front();
+        if frames.next.is_none() {
+            // A burst of frames is over; an idle connection keeps no room for it.
+            frames.more = VecDeque::new();
         }
-        if frames.queue.is_empty() && frames.queue.capacity() > 4 {
-            // A burst of replayed frames is over; an idle connection keeps no room for it.
-            frames.queue = VecDeque::new();
-        }
-        frame
+        self.len.fetch_sub(1, Ordering::Release);
+        Some(frame)
     }
 
     pub(crate) fn closing(&self) -> Option<Close> {

@@ -1,6 +1,6 @@
 //! The jobs of one session, as the server holds them: handles of those that run, and those that wait for others' ends.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_engine::JobReport;
@@ -12,7 +12,7 @@ use crate::program::{Program, State};
 
 /// The jobs of one session. Bounded by the places that they hold in their pools.
 pub(crate) struct SessionJobs<S: State> {
-    handles: HashMap<JobId, JobHandle>,
+    handles: BTreeMap<JobId, JobHandle>,
     /// Those that start when others have ended.
     behind: Vec<Behind<S>>,
     /// Those of an earlier process that the pool had no room for yet.
@@ -35,7 +35,7 @@ struct Behind<S: State> {
 
 impl<S: State> Default for SessionJobs<S> {
     fn default() -> Self {
-        Self { handles: HashMap::new(), behind: Vec::new(), crowded: Vec::new() }
+        Self { handles: BTreeMap::new(), behind: Vec::new(), crowded: Vec::new() }
     }
 }
 
