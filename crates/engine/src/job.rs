@@ -82,6 +82,18 @@ pub struct ActiveChild {
     pub text: Option<String>,
 }
 
+/// Gives the next update for partial results that are there, or none when all are through. It is told whether the one
+/// before has failed: what fails together can be tried apart.
+pub type Partials<A> = Box<dyn FnMut(bool) -> Option<PartialsUpdate<A>> + Send>;
+
+/// An update for partial results.
+pub struct PartialsUpdate<A: App> {
+    /// What changes the state.
+    pub update: A::Update,
+    /// Nothing of it is tried again: a failure is told.
+    pub is_final: bool,
+}
+
 /// What a job tells its session. `update` is the status function with its status.
 pub enum JobReport<A: App> {
     /// Its place in the queue, and when it may be done.
@@ -107,7 +119,7 @@ pub enum JobReport<A: App> {
     /// How far it is; shown, and told to no function.
     Progress(Progress, Duration),
     /// Partial results are there.
-    Partials(A::Update),
+    Partials(Partials<A>),
     /// A period is over.
     Running(Progress, Duration, A::Update),
     /// It is over.

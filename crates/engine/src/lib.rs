@@ -39,7 +39,9 @@ pub use durable::{Account, Durability, SaveOptions};
 pub use event::{Audience, Class};
 pub use guard::guard;
 pub use hook::Hook;
-pub use job::{ActiveChild, Children, JobEntry, JobReport, JobStatus, Named, Progress, StartOptions};
+pub use job::{
+    ActiveChild, Children, JobEntry, JobReport, JobStatus, Named, Partials, PartialsUpdate, Progress, StartOptions,
+};
 pub use record::{RECORD_FORMAT, Record, RestoreError, has_jobs_to_run};
 pub use session::{Input, Output, Scratch, Session, SessionOptions};
 pub use turn::{Deferred, Start, Turn};

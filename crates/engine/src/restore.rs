@@ -91,7 +91,7 @@ impl<A: App> Session<A> {
             Revived::Lost(update) => {
                 self.jobs.lose(job);
                 if let Some(update) = update {
-                    self.tell_app(app, job, update);
+                    self.tell_app(app, job, update, true);
                 }
             }
         }

@@ -17,7 +17,7 @@ use windlass_sync::{HashKey, Shadow};
 use crate::client::{Client, token_hash};
 use crate::durable::Durable;
 use crate::guard::bury;
-use crate::job::JobTable;
+use crate::job::{JobTable, PartialsUpdate};
 use crate::turn::{Cause, Origin};
 use crate::{
     App, Audience, ConnectionId, Deferred, Fault, Hook, JobReport, Mode, Record, Start, Ticket, Time, Turn, guard,
@@ -661,30 +661,40 @@ impl<A: App> Session<A> {
             JobReport::Log(lines) => self.jobs.log(job, lines),
             JobReport::Process(process) => self.jobs.runs_in(job, process),
             JobReport::Progress(progress, elapsed) => self.jobs.show(job, progress, elapsed, now),
-            JobReport::Partials(update) => self.tell_app(app, job, update),
+            JobReport::Partials(mut next) => {
+                let mut has_failed = false;
+                while let Some(PartialsUpdate { update, is_final }) = next(has_failed) {
+                    has_failed = !self.tell_app(app, job, update, is_final);
+                }
+            }
             JobReport::Running(progress, elapsed, update) => {
                 self.jobs.show(job, progress, elapsed, now);
-                self.tell_app(app, job, update);
+                self.tell_app(app, job, update, true);
             }
             JobReport::Ended { status, text, elapsed, update } => {
                 self.jobs.end(job, status, text, elapsed);
                 if let Some(update) = update {
-                    self.tell_app(app, job, update);
+                    self.tell_app(app, job, update, true);
                 }
             }
         }
     }
 
-    /// Runs a job's status function. When it fails, the app and the operator are told, and the page beside the job.
-    pub(crate) fn tell_app(&mut self, app: &A, job: JobId, update: A::Update) {
+    /// Runs a job's status function. When it fails for good, the app and the operator are told, and the page beside the
+    /// job. Whether it was kept.
+    pub(crate) fn tell_app(&mut self, app: &A, job: JobId, update: A::Update, is_final: bool) -> bool {
         self.used = true;
         let outcome =
             self.transact(app, Mode::Atomic, Cause::Other, |app, state, turn| app.update(update, state, turn));
-        if let Err(Unkept::Fault(fault)) = outcome {
+        let is_kept = outcome.is_ok();
+        if let Err(Unkept::Fault(fault)) = outcome
+            && is_final
+        {
             self.jobs.complain(job, format!("its status function failed: {}", fault.text));
             self.failed(app, "status function", &fault, Cause::Other);
             self.outputs.push(Output::Fault(fault));
         }
+        is_kept
     }
 
     /// Whether a flush would have something to say to an attached client, now or when its socket takes more.

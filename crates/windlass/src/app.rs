@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -231,7 +232,10 @@ impl<S: State, V: View<S>> App<S, V> {
                 let payload: P = serde_json::from_str(payload).map_err(Refusal::Payload)?;
                 let f = Arc::clone(&f);
                 Ok(Box::new(move |handle, development| {
-                    let running = async move { f(handle, payload).await.into_reply() };
+                    // What blocks in a poll blocks as an action does, and counts as this one.
+                    let paced = handle.clone();
+                    let mut running = Box::pin(async move { f(handle, payload).await.into_reply() });
+                    let running = poll_fn(move |cx| paced.paced(name, || running.as_mut().poll(cx)));
                     Box::pin(async move { running.await.map_err(|error| error.into_fault(name, development)) })
                 }))
             })),
@@ -476,7 +480,8 @@ impl<S: State, V: View<S>> App<S, V> {
         self
     }
 
-    /// How long an action may take, 50 ms by default; one that took longer has blocked.
+    /// How long an action, or one poll of an asynchronous one, may take, 50 ms by default; one that took longer has
+    /// blocked.
     ///
     /// A handler runs on a thread that also serves other sessions. One that blocks is warned of by its name, counted in
     /// [`Live::blocked`], and from then on run where it holds up its own session only (on a runtime of several threads).

@@ -240,6 +240,9 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
     }
 
     /// What to do with each value that the callback emits, in order and none left out.
+    ///
+    /// Those that wait share a turn. When it fails, each of them has a turn of its own, so that only the values that fail
+    /// by themselves are lost: `on_error`, the operator and `$jobs` are told of each.
     pub fn on_partial<P: DeserializeOwned, O: Outcome>(
         mut self,
         f: impl Fn(&mut S, &mut Cx<S>, P) -> O + Send + Sync + 'static,

@@ -388,6 +388,7 @@ impl<S: State> Cell<S> {
 
     /// One turn. True when the inbox holds more.
     fn turn(self: &Arc<Self>, core: &mut Core<S>, first: Option<impl FnOnce(&mut Core<S>, Time)>) -> bool {
+        pace::take_blamed();
         let began = Instant::now();
         let now = self.hub.time(began);
         if core.failed {
@@ -458,7 +459,7 @@ impl<S: State> Cell<S> {
         }
         let took = began.elapsed();
         self.slow.store(took > SLOW_OVER, Ordering::Relaxed);
-        if took > BLOCKED_OVER {
+        if took > BLOCKED_OVER && !pace::take_blamed() {
             let advice = "heavy work belongs in a long callback, waiting in a task that calls `Handle::update`";
             tracing::warn!(session = %self.id, ?took, advice, "a handler held up its session");
         }

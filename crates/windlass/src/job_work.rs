@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use windlass_engine::{ActiveChild, Children, JobReport, JobStatus};
+use serde_json::value::RawValue;
+use windlass_engine::{ActiveChild, Children, JobReport, JobStatus, PartialsUpdate};
 use windlass_jobs::{End, FutureJob, JobHandle, Report, Slot, Spec, SubmitError, Tally};
 use windlass_protocol::limits::ACTIVE_CHILDREN_MAX;
 use windlass_protocol::{ChildId, JobId};
@@ -236,12 +237,28 @@ fn partials<S: State, T>(reporter: &dyn Reporter<S>, functions: &Functions<S, T>
         return;
     };
     let handle = Arc::clone(handle);
-    // What is taken when the turn comes is all that has been emitted by then: partial results are batched.
-    let take: Update<S> = Box::new(move |state, cx| {
-        let partials = handle.get().map(JobHandle::take_partials).unwrap_or_default();
-        partials.iter().try_for_each(|partial| f(state, cx, partial.get()))
-    });
-    reporter.report(JobReport::Partials(take));
+    let mut taken: Option<Arc<[Box<RawValue>]>> = None;
+    let mut apart = 0;
+    reporter.report(JobReport::Partials(Box::new(move |has_failed| {
+        let f = Arc::clone(&f);
+        let Some(values) = &taken else {
+            // What is taken when the turn comes is all that has been emitted by then: partial results are batched.
+            let values: Arc<[_]> = handle.get().map(JobHandle::take_partials).unwrap_or_default().into();
+            taken = Some(Arc::clone(&values));
+            let is_final = values.len() == 1;
+            let update: Update<S> =
+                Box::new(move |state, cx| values.iter().try_for_each(|value| f(state, cx, value.get())));
+            return Some(PartialsUpdate { update, is_final });
+        };
+        // One that fails is not to take the others with it: then each has a turn of its own.
+        if values.len() < 2 || apart == values.len() || (apart == 0 && !has_failed) {
+            return None;
+        }
+        let (values, at) = (Arc::clone(values), apart);
+        apart += 1;
+        let update: Update<S> = Box::new(move |state, cx| f(state, cx, values[at].get()));
+        Some(PartialsUpdate { update, is_final: true })
+    })));
 }
 
 fn shown(job: JobId, progress: &windlass_jobs::Progress) -> windlass_engine::Progress {

@@ -407,6 +407,15 @@ impl<S: State> Handle<S> {
         Self { hub, session }
     }
 
+    /// Runs a step of an asynchronous action, and notices when it blocks.
+    pub(crate) fn paced<T>(&self, action: &'static str, step: impl FnOnce() -> T) -> T {
+        let program = &self.hub.program;
+        match program.names.get(action) {
+            Some(&at) => program.actions[at].pace.run(action, program.blocking_over, step),
+            None => step(),
+        }
+    }
+
     /// The session's public id.
     #[must_use]
     pub fn session(&self) -> SessionId {

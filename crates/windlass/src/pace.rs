@@ -47,6 +47,7 @@ impl Pace {
 
     #[cold]
     fn blocked(&self, action: &'static str, took: Duration) {
+        BLAMED.set(true);
         self.isolated.store(ISOLATED_FOR, Ordering::Relaxed);
         self.longest_us.fetch_max(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let times = self.times.fetch_add(1, Ordering::Relaxed) + 1;
@@ -67,6 +68,17 @@ impl Pace {
         let longest = Duration::from_micros(self.longest_us.load(Ordering::Relaxed));
         (times > 0).then_some(Blocked { action, times, longest })
     }
+}
+
+thread_local! {
+    /// Something that blocked was warned of by its name since [`take_blamed`].
+    static BLAMED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether something on this thread was warned of by its name since this was asked last: a second warning about the same
+/// would only be longer.
+pub(crate) fn take_blamed() -> bool {
+    BLAMED.take()
 }
 
 /// Whether this thread's other tasks can go on elsewhere.
@@ -107,6 +119,15 @@ mod tests {
         }
         pace.run("save", ALL_IS_QUICK, || ());
         assert_eq!(pace.isolated.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_was_warned_of_by_its_name_is_not_warned_of_again() {
+        take_blamed();
+        Pace::default().run("save", ALL_IS_QUICK, || ());
+        assert!(!take_blamed());
+        Pace::default().run("save", NOTHING_IS_QUICK, || std::thread::sleep(Duration::from_micros(1)));
+        assert!(take_blamed() && !take_blamed());
     }
 
     /// `block_in_place` panics on a runtime of one thread: there the handler just runs.

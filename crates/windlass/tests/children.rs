@@ -119,6 +119,56 @@ async fn the_page_stops_one_run_and_then_all() {
     server.stop().await;
 }
 
+/// Of partial results that share a turn only the one that fails is lost, and it is told once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partial_result_that_fails_takes_no_other_with_it() {
+    let app = App::new(Demo::default)
+        .development(true)
+        .action("go", |_, cx: &mut Cx<Demo>, (): ()| {
+            cx.long_callback("emits", |job| (1..=30_u64).try_for_each(|n| Ok(job.emit(n)?)))
+                .on_partial(|state, _, n: u64| match n % 10 {
+                    7 => Err(Error::refuse("seven", format!("no {n}"))),
+                    _ => {
+                        state.seen.push(n);
+                        Ok(())
+                    }
+                })
+                .start()
+                .map(drop)
+        })
+        .on_error(|state, _, failure| state.ended.push(failure.text().to_owned()));
+    let server = Running::start(app).await;
+    let mut page = Client::new(server.addr).await;
+    page.act("go", json!(null)).await;
+    page.until(|document| document["$jobs"][0]["status"] == "done").await;
+    let seen: Vec<u64> = (1..=30).filter(|n| n % 10 != 7).collect();
+    assert_eq!((&page.document["seen"], &page.document["ended"]), (&json!(seen), &json!(["no 7", "no 17", "no 27"])));
+    server.stop().await;
+}
+
+/// PROMPT. A poll that blocks is noticed, and counts as its action.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_asynchronous_action_that_blocks_is_noticed() {
+    let app = App::new(Demo::default).blocking_over(Duration::from_millis(1)).async_action(
+        "slow",
+        |handle, (): ()| async move {
+            tokio::task::yield_now().await;
+            std::thread::sleep(Duration::from_millis(5));
+            handle.update(|state, _| state.sum += 1)
+        },
+    );
+    let server = Running::start(app).await;
+    let mut page = Client::new(server.addr).await;
+    page.act("slow", json!(null)).await;
+    page.until(|document| document["sum"] == 1).await;
+    // The update leaves within the poll whose length is told after it.
+    while server.live.blocked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.live.blocked()[0].action, "slow");
+    server.stop().await;
+}
+
 static TRIES: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Serialize, Deserialize)]

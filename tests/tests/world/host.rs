@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use windlass_engine::{
-    ConnectionId, Fault, Input, JobReport, JobStatus, Output, Progress, Scratch, Session, SessionOptions, Ticket, Time,
-    token_hash,
+    ConnectionId, Fault, Input, JobReport, JobStatus, Output, PartialsUpdate, Progress, Scratch, Session,
+    SessionOptions, Ticket, Time, token_hash,
 };
 use windlass_protocol::{
     ClientId, ClientMessage, Close, Dialect, Epoch, FrameNumber, Hello, JobId, Secret, SessionId, Token,
@@ -260,7 +260,10 @@ fn say(job: JobId, report: Report) -> JobReport<Ledger> {
     match report {
         Report::Started => JobReport::Started,
         Report::Progress(choice) => JobReport::Progress(progress(choice), elapsed),
-        Report::Partials(choice) => JobReport::Partials(Change::Tick(choice)),
+        Report::Partials(choice) => {
+            let mut update = Some(PartialsUpdate { update: Change::Tick(choice), is_final: true });
+            JobReport::Partials(Box::new(move |_| update.take()))
+        }
         Report::Running(choice) => JobReport::Running(progress(choice), elapsed, Change::Tick(choice)),
         Report::Ended(status) => JobReport::Ended { status, text: None, elapsed, update: Some(Change::End(job)) },
     }
