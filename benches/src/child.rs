@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::{Result, bare, broadcast, cell, commands, counter, durable, idle, jobs, machine, slow};
+use crate::{Result, bare, broadcast, cell, commands, counter, durable, idle, jobs, machine, slow, slow_many, storm};
 
 /// A server that accepts on loopback; ended when dropped.
 pub(crate) struct Server {
@@ -94,6 +94,8 @@ pub(crate) fn serve(role: &str, core: &str) -> Result<()> {
             "idle" => idle::serve().await,
             "durable" => durable::serve().await,
             "slow" => slow::serve().await,
+            "slow-many" => slow_many::serve().await,
+            "storm" => storm::serve().await,
             "jobs-windlass" => jobs::serve().await,
             "commands-windlass" => commands::serve().await,
             "commands-bare" => bare::serve(commands::answer).await,

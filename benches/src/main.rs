@@ -21,6 +21,8 @@ mod pairs;
 mod peer;
 mod report;
 mod slow;
+mod slow_many;
+mod storm;
 mod sync;
 
 use report::Report;
@@ -47,13 +49,14 @@ fn main() -> ExitCode {
         ["idle"] => idle::run(),
         ["broadcast-own"] => broadcast::run(),
         ["slow"] => slow::run(),
+        ["storm"] => storm::run(),
         ["jobs"] => jobs::run(),
         ["commands"] => commands::run(),
         ["durable"] => durable::run(),
         // What `child::Server` starts: not for people.
         ["serve", role, core] => child::serve(role, core).map(|()| Report::default()),
         _ => {
-            eprintln!("benches: counter, cell, sync, idle, broadcast-own, slow, jobs, commands, durable");
+            eprintln!("benches: counter, cell, sync, idle, broadcast-own, slow, jobs, commands, durable, storm");
             return ExitCode::from(2);
         }
     };

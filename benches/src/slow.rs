@@ -12,25 +12,25 @@ use crate::child::{self, Server};
 use crate::pairs::Spread;
 use crate::peer::Peer;
 use crate::report::Report;
-use crate::{Result, machine};
+use crate::{Result, machine, slow_many};
 
 const CHANGES: u64 = 10_000;
-const EVERY: Duration = Duration::from_millis(1);
+pub(crate) const EVERY: Duration = Duration::from_millis(1);
 const CELLS: usize = 1_000;
-const GROWTH_MAX: f64 = 2.0 * 1024.0 * 1024.0;
+pub(crate) const GROWTH_MAX: f64 = 2.0 * 1024.0 * 1024.0;
 const READ_MAX: f64 = 80.0 * 1024.0;
 /// Small, as a phone's: the kernel must not take for us what the page does not read.
-const RECEIVE_BUFFER: u32 = 16 * 1024;
+pub(crate) const RECEIVE_BUFFER: u32 = 16 * 1024;
 
 /// About 10 KB as JSON, every byte of it changed by each change.
 #[derive(Clone, Serialize)]
-struct Readings {
-    change: u64,
+pub(crate) struct Readings {
+    pub(crate) change: u64,
     cells: Vec<u64>,
 }
 
 impl Readings {
-    fn at(change: u64) -> Self {
+    pub(crate) fn at(change: u64) -> Self {
         Self { change, cells: (0..CELLS as u64).map(|cell| 100_000_000 + change * 1_000 + cell).collect() }
     }
 }
@@ -57,32 +57,39 @@ pub(crate) fn run() -> Result<Report> {
     let mut server = Server::start("slow", cores[0])?;
     machine::pin(*cores.last().expect("there is a core that runs this"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut page = Peer::with_receive_buffer(&server.address, 1, RECEIVE_BUFFER).await?;
-        // A page that reads has been through the same first, so that the growth is not that of a first use.
-        let before = server.resident()?;
-        server.order()?;
-        let mut largest = before;
-        let end = Instant::now() + EVERY * u32::try_from(CHANGES)? + Duration::from_secs(1);
-        while Instant::now() < end {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            largest = largest.max(server.resident()?);
-        }
-        let mut report = Report::of("slow");
-        report.at_most("growth_bytes", Spread::of([(largest - before) as f64]), GROWTH_MAX);
+    runtime
+        .block_on(async {
+            let mut page = Peer::with_receive_buffer(&server.address, 1, RECEIVE_BUFFER).await?;
+            // A page that reads has been through the same first, so that the growth is not that of a first use.
+            let before = server.resident()?;
+            server.order()?;
+            let mut largest = before;
+            let end = Instant::now() + EVERY * u32::try_from(CHANGES)? + Duration::from_secs(1);
+            while Instant::now() < end {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                largest = largest.max(server.resident()?);
+            }
+            let mut report = Report::of("slow");
+            report.at_most("growth_bytes", Spread::of([(largest - before) as f64]), GROWTH_MAX);
 
-        let (mut read, mut frames, mut last) = (0, 0, 0);
-        while last < CHANGES {
-            let (ops, bytes) = tokio::time::timeout(Duration::from_secs(10), page.frame())
-                .await
-                .map_err(|_| format!("the last frame is of change {last}, and nothing comes after it"))??;
-            (read, frames) = (read + bytes, frames + 1);
-            last = change(&ops).ok_or_else(|| format!("no change in {ops}"))?;
-        }
-        report.at_most("read_bytes", Spread::of([read as f64]), READ_MAX);
-        report.spread("read_frames", Spread::of([f64::from(frames)]));
-        Ok(report)
-    })
+            let (mut read, mut frames, mut last) = (0, 0, 0);
+            while last < CHANGES {
+                let (ops, bytes) = tokio::time::timeout(Duration::from_secs(10), page.frame())
+                    .await
+                    .map_err(|_| format!("the last frame is of change {last}, and nothing comes after it"))??;
+                (read, frames) = (read + bytes, frames + 1);
+                last = change(&ops).ok_or_else(|| format!("no change in {ops}"))?;
+            }
+            report.at_most("read_bytes", Spread::of([read as f64]), READ_MAX);
+            report.spread("read_frames", Spread::of([f64::from(frames)]));
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(report)
+        })
+        .and_then(|mut report| {
+            // The first server is gone, and its core is free.
+            drop(server);
+            slow_many::measure(&mut report)?;
+            Ok(report)
+        })
 }
 
 /// The number of the change that a frame brings the page to: in a document, or in a list of ops.

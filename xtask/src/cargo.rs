@@ -76,11 +76,25 @@ pub(crate) fn release(steps: &Steps, package: &str) -> std::io::Result<Option<Pa
     Ok(built.success().then(|| target.join("release").join(package)))
 }
 
+/// Drives the fuzz targets, in release and with the assertions of a debug build.
+pub(crate) fn fuzz(options: &[String]) -> ExitCode {
+    let steps = Steps::new();
+    let mut command =
+        cargo(&steps, &["run", "--quiet", "--release", "--package", "windlass-tests", "--bin", "fuzz", "--"]);
+    command.env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true").args(options);
+    run(command)
+}
+
 /// Runs a bench in release. Only its JSON lines go to stdout.
 pub(crate) fn bench(name: &str, options: &[String]) -> ExitCode {
     let steps = Steps::new();
     let mut command = cargo(&steps, &["run", "--quiet", "--release", "--package", "windlass-benches", "--", name]);
-    match command.args(options).status() {
+    command.args(options);
+    run(command)
+}
+
+fn run(mut command: Command) -> ExitCode {
+    match command.status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {

@@ -44,6 +44,12 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Drive the fuzz targets by mutating their corpus: `fuzz --minutes 10 session`
+    Fuzz {
+        /// Passed on: a target, `--minutes`, `--seed`, `--input`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Measure against the budgets, in release; exits 1 when a figure falls short
     Bench {
         /// Which bench, for example `counter`
@@ -63,6 +69,7 @@ fn main() -> ExitCode {
         Command::Loom => (cargo::loom(&mut steps), true),
         Command::Browser => (browser::test(&mut steps), true),
         Command::Crash { rounds, seed } => (cargo::crash(&mut steps, rounds, seed), true),
+        Command::Fuzz { options } => return cargo::fuzz(&options),
         // A bench prints JSON lines and nothing else on stdout, so that they can be piped.
         Command::Bench { name, options } if name == "page" => return browser::bench(&options),
         Command::Bench { name, options } => return cargo::bench(&name, &options),

@@ -43,6 +43,8 @@ mod core;
 mod driver;
 mod error;
 mod event;
+#[doc(hidden)]
+pub mod fuzz;
 mod identity;
 mod outbox;
 mod random;

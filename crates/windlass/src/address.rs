@@ -75,6 +75,8 @@ impl FromStr for Cidr {
         // `::ffff:10.0.0.0/104` is `10.0.0.0/8`, and is compared as that.
         match (address.to_canonical(), bits) {
             (network @ IpAddr::V4(_), bits) if address.is_ipv6() && bits >= 96 => Ok(Self { network, bits: bits - 96 }),
+            // A shorter one would hold addresses of both kinds, or neither.
+            (IpAddr::V4(_), _) if address.is_ipv6() => Err(wrong()),
             _ => Ok(Self { network: address, bits }),
         }
     }
@@ -189,9 +191,18 @@ mod tests {
         }
         let mapped: Cidr = "10.0.0.0/8".parse().unwrap();
         assert!(mapped.contains(ip("::ffff:10.1.1.1")));
-        for wrong in
-            ["", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/8/8", "localhost", " ::1"]
-        {
+        for wrong in [
+            "",
+            "10.0.0.0/33",
+            "::ffff:10.0.0.0/0",
+            "::/129",
+            "10.0.0/8",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/8/8",
+            "localhost",
+            " ::1",
+        ] {
             assert!(wrong.parse::<Cidr>().is_err(), "{wrong}");
         }
     }

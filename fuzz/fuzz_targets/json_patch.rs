@@ -1,0 +1,8 @@
+//! The target `json_patch` of `tests/src/fuzz`, for libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let target = windlass_tests::fuzz::target("json_patch").expect("it is in the list");
+    (target.run)(bytes);
+});

@@ -1,0 +1,8 @@
+//! The target `patch` of `tests/src/fuzz`, for libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let target = windlass_tests::fuzz::target("patch").expect("it is in the list");
+    (target.run)(bytes);
+});
