@@ -197,7 +197,7 @@ impl<S: State, V: View<S>> App<S, V> {
 
     /// Registers an asynchronous action: it is answered when its future ends, and holds up nothing meanwhile.
     ///
-    /// The future is no turn, so it has a [`Handle`](crate::Handle) instead of the state; what it wants changed it asks for
+    /// The future is no turn, so it has a [`Handle`] instead of the state; what it wants changed it asks for
     /// by [`Handle::update`](crate::Handle::update). At most 8 run for a page, one more is refused as `queue_full`. It
     /// goes on while the page is away, and is dropped with its session.
     ///
