@@ -30,6 +30,8 @@ export function later(name) {
   if (!loaded) {
     loaded = import(String(FILES[name]?.())).then((part) => part.default(kit));
     loading.set(name, loaded);
+    // Without a network now, there may be one when the next one asks.
+    loaded.catch(() => loading.delete(name));
   }
   return loaded;
 }

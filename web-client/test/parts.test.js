@@ -72,5 +72,10 @@ test("a job card shows its job, asks for its end, and says aloud only how it end
 });
 
 test("a part that cannot be loaded is told of", async () => {
-  await assert.rejects(later("unheard-of"));
+  const first = later("unheard-of");
+  assert.equal(later("unheard-of"), first);
+  await assert.rejects(first);
+  const second = later("unheard-of");
+  assert.notEqual(second, first, "and asked for again the next time");
+  await assert.rejects(second);
 });
