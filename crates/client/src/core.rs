@@ -630,15 +630,27 @@ impl Core {
         self.unacknowledged = 0;
         self.acknowledged_at = now;
         if self.phase == Phase::Live {
-            self.outputs.push_back(Output::Send(format!(r#"["k",{}]"#, self.n)));
+            // Of a stream whose snapshot has not come nothing is applied, whatever the document is from.
+            let n = if self.epoch == self.stream_epoch { self.n } else { 0 };
+            self.outputs.push_back(Output::Send(format!(r#"["k",{n}]"#)));
         }
     }
 
     /// Sends what may be sent: in order, once a connection, and no more than the server takes. Whether it saved.
     fn pump(&mut self, now: Duration) -> bool {
         let mut texts = Vec::new();
-        while self.phase == Phase::Live && !self.blocked && self.sent.saturating_sub(self.ack) < self.in_flight_max {
+        // What was answered before a crash, and is sent again, does not count.
+        let is_open = |outbox: &Outbox, seq| outbox.get(seq).is_some_and(|entry| entry.answered.is_none());
+        let mut open = (self.ack + 1..=self.sent).filter(|seq| is_open(&self.outbox, *seq)).count() as u64;
+        while self.phase == Phase::Live && !self.blocked && open < self.in_flight_max {
             let seq = self.sent + 1;
+            open += u64::from(is_open(&self.outbox, seq));
+            if self.outbox.get(seq).is_none() && self.outbox.last() > seq {
+                // [ACTION-6]
+                texts.push(format!(r#"["v",{seq}]"#));
+                self.sent = seq;
+                continue;
+            }
             let Some(entry) = self.outbox.get(seq) else { break };
             if entry.text.len() > self.message_bytes_max {
                 self.refuse(seq, "too_large");

@@ -121,6 +121,11 @@ impl Outbox {
         self.entries.iter().find(|entry| entry.answered.is_none()).map_or(self.seq + 1, |entry| entry.seq)
     }
 
+    /// The highest number that it holds, or 0.
+    pub(crate) fn last(&self) -> u64 {
+        self.entries.back().map_or(0, |entry| entry.seq)
+    }
+
     /// The highest number that it holds and that may have reached a server: answered or not, a crash may have undone it.
     pub(crate) fn last_sent(&self) -> Option<u64> {
         self.entries.iter().rev().find(|entry| entry.sent).map(|entry| entry.seq)

@@ -379,6 +379,10 @@ impl Client {
         stream.awaits_snapshot = true;
         self.actions.rewind(unanswered);
         self.events.rewind(seen);
+        if let Some(saves) = &mut self.saves {
+            // The frame that was to say what is saved may have been the one that was held.
+            saves.told = Seq(0);
+        }
     }
 }
 

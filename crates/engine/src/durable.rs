@@ -102,8 +102,6 @@ pub(crate) struct Durable<A: App> {
     record_bytes: usize,
     /// Somebody else has the session now.
     pub(crate) is_fenced: bool,
-    /// The epoch of the record that it was made from, when what came after that record is lost.
-    pub(crate) unclean: bool,
     /// It was made from a record, and nothing has happened yet.
     pub(crate) unbegun: bool,
     /// The record that it was made from is all that its clients were shown.
@@ -173,7 +171,9 @@ impl Shown {
 impl Shown {
     /// Whether a client with that frame may have been shown something after the record was made.
     pub(crate) fn is_before(&self, epoch: Epoch, n: FrameNumber) -> bool {
-        epoch > Epoch(0) && (self.epoch, self.n) < (epoch, n)
+        let last = if self.frozen { self.n.next() } else { self.n };
+        // With a frame of another epoch it missed what it was shown last, and with it that something was undone.
+        epoch > Epoch(0) && (epoch != self.epoch || n > last)
     }
 }
 
@@ -235,7 +235,6 @@ impl<A: App> Durable<A> {
             interval: options.unsaved_max,
             record_bytes: 0,
             is_fenced: false,
-            unclean: false,
             unbegun: false,
             resumable: false,
         }
@@ -563,7 +562,9 @@ impl<A: App> Session<A> {
         let durable = self.durable.as_ref()?;
         let marks = self.clients.iter().filter_map(|client| {
             let saves = client.saves.as_ref()?;
-            let mark = saves.mark_due().filter(|_| client.takes() && self.hold == crate::session::Hold::No);
+            // One that waits for a snapshot is told with it, and that may fail for long.
+            let takes = client.takes() && !client.stream.stale && self.hold == crate::session::Hold::No;
+            let mark = saves.mark_due().filter(|_| takes);
             saves.resend_until.into_iter().chain(mark).min()
         });
         durable.deadline(self.used).into_iter().chain(marks).min()

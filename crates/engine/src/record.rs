@@ -204,6 +204,8 @@ pub(crate) struct JobRecord<'a> {
     /// It waits for its turn: nothing of it has run that is not over.
     pub(crate) waits: bool,
     pub(crate) attempt: u32,
+    pub(crate) rank: Option<u32>,
+    pub(crate) eta_ms: Option<u64>,
     pub(crate) elapsed_ms: u64,
     pub(crate) progress: Option<f64>,
     pub(crate) text: Option<Cow<'a, str>>,

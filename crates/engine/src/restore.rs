@@ -49,8 +49,7 @@ impl<A: App> Session<A> {
             session.clients.push(client.ok_or_else(|| corrupt("a client has no token"))?);
         }
         let mut durable = Durable::new(saves);
-        (durable.has_record, durable.unclean) = (true, !head.sealed);
-        (durable.unbegun, durable.resumable) = (true, resumable);
+        (durable.has_record, durable.unbegun, durable.resumable) = (true, true, resumable);
         session.durable = Some(Box::new(durable));
         Ok(session)
     }

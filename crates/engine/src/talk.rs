@@ -83,7 +83,6 @@ impl<A: App> Session<A> {
             self.outputs.push(Output::Close(old.id, CloseCode::TakenOver.into()));
         }
         let saved_turn = self.durable.as_ref().map_or(0, |durable| durable.saved);
-        let unclean = self.durable.as_ref().is_some_and(|durable| durable.unclean);
         let resumes_at = match client.resumes_at(hello, options.epoch) {
             Some(n) if !matches!(given, Given::New(_)) => Some(n),
             _ => None,
@@ -110,9 +109,10 @@ impl<A: App> Session<A> {
         if let (Some(durable), Some(saves)) = (&mut self.durable, &mut client.saves) {
             durable.touched |= is_told || new.is_some();
             saves.welcome = waits.then_some(durable.turn + 1);
-            let undone = unclean && attachment.replayed_to > client.actions.last;
+            let undone = replay.is_none() && attachment.replayed_to > client.actions.last;
             saves.resend_until = undone.then_some(now + RESEND_MAX);
-            let of_before = unclean && hello.epoch < options.epoch;
+            // Also after a record that was sealed: somebody may have come back before the crash.
+            let of_before = replay.is_none() && hello.epoch < options.epoch;
             saves.restored |= of_before && saves.shown.is_some_and(|shown| shown.is_before(hello.epoch, hello.n));
             saved = saves.welcomed();
         }
@@ -409,6 +409,7 @@ impl<A: App> Session<A> {
     pub(crate) fn consume(&mut self, at: usize, seq: Seq, content: u64) {
         let client = &mut self.clients[at];
         client.actions.consume(content);
+        self.used = true;
         if let Some(durable) = &mut self.durable {
             durable.touched = true;
         }
@@ -440,7 +441,9 @@ impl Client {
             self.tokens.replace(secret, now);
             return (Some(secret), true);
         }
-        if !self.tokens.are_old(now) {
+        // Who comes without a token has not got it: its welcome was lost.
+        let holds_one = used.is_some_and(|used| self.tokens.all().any(|known| known == token_hash(used.secret)));
+        if holds_one && !self.tokens.are_old(now) {
             return (None, is_used);
         }
         self.tokens.offer(secret);

@@ -184,7 +184,7 @@ impl<A: App> Session<A> {
         let client = &mut self.clients[at];
         let takes = client.takes();
         let unseen = !takes && (self.dirty || self.jobs.dirty);
-        let marks = takes && client.mark_due().is_some_and(|due| due <= now || self.frozen);
+        let marks = takes && !client.stream.stale && client.mark_due().is_some_and(|due| due <= now || self.frozen);
         if !unseen && !marks && !client.lacks() && scratch.ops.is_empty() {
             return;
         }

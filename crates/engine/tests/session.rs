@@ -117,7 +117,8 @@ fn a_return_within_the_ring_is_a_replay_and_one_fresh_delta() {
             Ok(())
         });
     }
-    bench.hello_with(2, "b", json!({ "epoch": EPOCH, "n": 2, "seq": 2 }));
+    let token = format!("{}.{}", "01".repeat(12), "09".repeat(16));
+    bench.hello_with(2, "b", json!({ "token": token, "epoch": EPOCH, "n": 2, "seq": 2 }));
     // The replay has left; now the socket is free.
     bench.flush();
     let sent = bench.take(2);

@@ -3,18 +3,20 @@
 //! Every action that succeeds leaves its ticket in `log`. `left` and `right` are always changed together.
 //! What the judge needs and no client sees (`emitted`, `notes`) is part of the state, so that it is rolled back with it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
-use windlass_engine::{App, Audience, Class, Fault, Hook, Mode, Turn};
+use windlass_engine::{App, Audience, Class, Fault, Hook, Mode, Named, Revived, StartOptions, Turn, Unended};
 use windlass_protocol::frame::event_body;
 use windlass_protocol::{ClientId, JobId, Set};
 use windlass_sync::{Shadow, SyncVec, Tracked};
 
 use crate::random::Random;
 
+/// What the view shows is what serialises; its record holds the rest too.
 #[derive(Clone, Default, Serialize)]
 pub(crate) struct State {
     pub(crate) log: Vec<u32>,
@@ -42,18 +44,21 @@ pub(crate) struct State {
     /// Actions that asked for what their page had not seen.
     #[serde(skip)]
     pub(crate) misled: Vec<u32>,
+    /// Jobs that had something to say after their end.
+    #[serde(skip)]
+    pub(crate) late: Vec<String>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 struct Row {
     id: u64,
     name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     size: Option<u64>,
 }
 
 /// What makes a state impossible to show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 enum Poison {
     #[default]
     Off,
@@ -79,15 +84,17 @@ impl Serialize for Poison {
 /// What every panic of the app says, so that the test's output leaves it out.
 pub(crate) const PLANNED: &str = "planned";
 
-/// An event as its handler asked for it; its place in [`State::emitted`] is the number in its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An event as its handler asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Emission {
+    /// The number in its body, of this very event: one that a crash undid is another.
+    pub(crate) number: usize,
     /// None for every client of the session.
     pub(crate) to: Option<ClientId>,
     pub(crate) kind: EmissionKind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum EmissionKind {
     Volatile,
     Must,
@@ -115,7 +122,7 @@ pub(crate) enum Change {
     /// The end of a job.
     End(JobId),
     /// Some news of a job.
-    Tick(u64),
+    Tick(JobId, u64),
     /// The state can be shown from now on.
     Heal,
 }
@@ -151,6 +158,8 @@ pub(crate) enum Kind {
     Release,
     /// Sends something to another session.
     Post,
+    /// Answered when it is saved.
+    Kept,
     /// The app knows no such action.
     Unknown,
     /// Its payload is not what the app asks for.
@@ -179,6 +188,7 @@ impl Kind {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Post => "post",
+            Self::Kept => "kept",
             Self::Unknown => "unknown",
             Self::Malformed => "edit",
             Self::Cancel => "$cancel",
@@ -261,7 +271,7 @@ impl State {
         let mut random = Random::new(choice);
         let bytes = if random.one_in(12) { 2_000 } else { 0 };
         for _ in 0..count {
-            let number = self.emitted.len();
+            let number = next_number();
             let (kind, class) = match random.below(5) {
                 0 | 1 => (EmissionKind::Must, Class::Must),
                 2 => (EmissionKind::Volatile, Class::Volatile),
@@ -276,7 +286,7 @@ impl State {
             };
             let body = event_body("emit", &json!({ "name": "number", "value": number, "ballast": "x".repeat(bytes) }));
             turn.event(audience, class, body.unwrap());
-            self.emitted.push(Emission { to, kind });
+            self.emitted.push(Emission { number, to, kind });
         }
     }
 }
@@ -309,6 +319,7 @@ impl App for Ledger {
             Kind::Hold,
             Kind::Release,
             Kind::Post,
+            Kind::Kept,
         ];
         let kind = kinds.into_iter().find(|kind| kind.name() == name)?;
         let mode = match kind {
@@ -336,11 +347,16 @@ impl App for Ledger {
     }
 
     fn listens(&self, hook: &Hook<'_>) -> bool {
-        matches!(hook, Hook::Connected | Hook::Disconnected)
+        matches!(hook, Hook::Connected | Hook::Disconnected | Hook::Restored)
     }
 
     fn hear(&self, hook: &Hook<'_>, state: &mut State, _: &mut Turn<Self>) -> Result<(), Fault> {
-        state.online += if matches!(hook, Hook::Connected) { 1 } else { -1 };
+        match hook {
+            Hook::Connected => state.online += 1,
+            Hook::Disconnected => state.online -= 1,
+            // The sockets of before are gone without a word.
+            _ => state.online = 0,
+        }
         Ok(())
     }
 
@@ -383,7 +399,11 @@ impl App for Ledger {
             Kind::Emit => state.emit(turn, choice, 1 + choice % 3),
             Kind::Flood => state.emit(turn, choice, FLOOD),
             Kind::Start => {
-                turn.start("job".into(), choice.is_multiple_of(8), |_| ());
+                let rerun_on_restart = choice.is_multiple_of(3);
+                let named = Named { arguments: ticket.to_string().into(), key: turn.key().into(), rerun_on_restart };
+                let named = (choice % 3 < 2).then(|| named.into());
+                let options = StartOptions { hidden: choice.is_multiple_of(8), named, ..StartOptions::default() };
+                turn.start_with("job".into(), options, |_| ());
             }
             Kind::Blob => state.blob = "b".repeat(usize::try_from(choice % BLOB_MAX).unwrap()),
             _ => state.edit(choice),
@@ -408,7 +428,12 @@ impl App for Ledger {
                 return Err(Fault::failed("own", "as asked"));
             }
             Change::End(job) => *state.ends.entry(job.to_string()).or_default() += 1,
-            Change::Tick(choice) => state.edit(choice),
+            Change::Tick(job, choice) => {
+                if state.ends.contains_key(&job.to_string()) {
+                    state.late.push(job.to_string());
+                }
+                state.edit(choice);
+            }
             Change::Heal => state.poison = Poison::Off,
         }
         Ok(())
@@ -425,6 +450,49 @@ impl App for Ledger {
     fn panicked(&self, text: String) -> Fault {
         Fault::failed("internal", text)
     }
+
+    fn waits_for_save(&self, kind: Kind) -> bool {
+        kind == Kind::Kept
+    }
+
+    fn save_state(&self, state: &State, out: &mut Vec<u8>) -> Result<(), String> {
+        let State { log, left, right, text, plain, synced, tracked, map, blob, ends, .. } = state;
+        let State { poison, notes, emitted, online, misled, late, .. } = state;
+        let poison = match poison {
+            Poison::Off => "Off",
+            Poison::Fails => "Fails",
+            Poison::Panics => "Panics",
+        };
+        let shown = (log, left, right, text, plain, synced, tracked, map, blob, ends);
+        serde_json::to_writer(out, &(shown, (poison, notes, emitted, online, misled, late)))
+            .map_err(|error| error.to_string())
+    }
+
+    fn load_state(&self, _: &str, state: &RawValue) -> Result<State, String> {
+        let (shown, rest) = serde_json::from_str(state.get()).map_err(|error| error.to_string())?;
+        let (log, left, right, text, plain, synced, tracked, map, blob, ends) = shown;
+        let (poison, notes, emitted, online, misled, late) = rest;
+        let shown = State { log, left, right, text, plain, synced, tracked, map, blob, ends, ..State::default() };
+        Ok(State { poison, notes, emitted, online, misled, late, ..shown })
+    }
+
+    fn revive(&self, job: &Unended<'_>) -> Revived<Self> {
+        if job.may_run { Revived::Again(()) } else { Revived::Lost(Some(Change::End(job.id))) }
+    }
+}
+
+thread_local! {
+    static NUMBERS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A number that no event of this world has had.
+fn next_number() -> usize {
+    NUMBERS.replace(NUMBERS.get() + 1)
+}
+
+/// Another world begins on this thread.
+pub(crate) fn begin() {
+    NUMBERS.set(0);
 }
 
 /// Few, so that what is inserted meets what is removed.

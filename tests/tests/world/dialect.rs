@@ -65,6 +65,11 @@ pub(crate) fn heard(dialect: Dialect, message: Value) -> Value {
             extras[name] = list.into();
         }
     }
+    for name in ["saved", "restored"] {
+        if let Some(said) = message.get(name) {
+            extras[name] = said.clone();
+        }
+    }
     match message["type"].as_str().unwrap_or_default() {
         "welcome" => json!(["w", message]),
         "snapshot" => json!(["s", message["n"], message["ack"], message["document"], extras]),

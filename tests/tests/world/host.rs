@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use windlass_engine::{
-    ConnectionId, Fault, Input, JobReport, JobStatus, Output, PartialsUpdate, Progress, Scratch, Session,
-    SessionOptions, Ticket, Time, token_hash,
+    ConnectionId, Fault, Input, JobReport, JobStatus, Output, PartialsUpdate, Progress, RestoreError, SaveOptions,
+    Scratch, Session, SessionOptions, Ticket, Time, token_hash,
 };
 use windlass_protocol::{
     ClientId, ClientMessage, Close, Dialect, Epoch, FrameNumber, Hello, JobId, Secret, SessionId, Token,
@@ -14,6 +14,7 @@ use windlass_protocol::{
 
 use crate::app::{Change, Emission, Ledger, State};
 use crate::dialect;
+use crate::disk::Disk;
 use crate::judge::{Held, broken};
 
 /// What happens to a session, owned.
@@ -24,11 +25,19 @@ pub(crate) enum In {
     Ready(u64),
     Lost(u64),
     Update(Change),
-    Report(JobId, Report),
+    /// What a job says that this loading of the session has started.
+    Report(JobId, Epoch, Report),
     /// The end of an asynchronous action: its number, or that it has failed.
     Settle(Ticket, Option<u32>),
     Timer,
     Drain,
+    /// The record of that turn is on disk, or is not known to be.
+    Saved(u64),
+    SaveFailed(u64),
+    Store(bool),
+    Fenced,
+    Park,
+    Freeze,
     /// A planted bug: the judge hears of this, the engine does not.
     Blind(Box<In>),
     /// A planted bug: every client has acknowledged what it may not even have.
@@ -55,6 +64,20 @@ pub(crate) enum Out {
 
 pub(crate) struct Host {
     pub(crate) session: Session<Ledger>,
+    /// Where its records go, when it keeps any.
+    pub(crate) disk: Option<Disk>,
+    /// This loading of it.
+    pub(crate) epoch: Epoch,
+    /// Jobs of earlier loadings whose process does not know that it is over, each with its loading.
+    pub(crate) ghosts: Vec<(JobId, Epoch)>,
+    /// All jobs that ever ran.
+    started: BTreeSet<JobId>,
+    /// Events of which nobody may know that a crash undid them.
+    pub(crate) undone: Vec<Emission>,
+    /// It takes nothing more: its server goes.
+    pub(crate) is_frozen: bool,
+    /// Its process has ended before anything of it was saved.
+    pub(crate) never_was: bool,
     /// Jobs whose end was not reported.
     pub(crate) running: Vec<JobId>,
     /// Jobs whose end was.
@@ -65,6 +88,8 @@ pub(crate) struct Host {
     pub(crate) begun: Vec<u32>,
     /// The events of each client.
     pub(crate) owed: BTreeMap<ClientId, Vec<(usize, Emission)>>,
+    /// What those were owed who had to make room: a crash may undo that.
+    let_go: BTreeMap<ClientId, Vec<(usize, Emission)>>,
     /// How many of the state's emissions have been handed to the clients.
     emitted: usize,
     notes: Vec<u32>,
@@ -79,24 +104,30 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(number: u64) -> Self {
+    /// A session that keeps records when it is said how.
+    pub(crate) fn new(number: u64, epoch: Epoch, saves: Option<SaveOptions>) -> Self {
         let mut id = [0; 12];
         id[..8].copy_from_slice(&number.to_be_bytes());
-        let options = SessionOptions {
-            id: SessionId(id),
-            epoch: Epoch(number),
-            hash_key: [number, 7],
-            message_bytes_max: windlass_protocol::limits::MESSAGE_BYTES_MAX,
-        };
-        let mut session = Session::new(options, State::default());
+        let mut session = Session::new(options(SessionId(id), epoch), State::default());
         session.key("plain", "id");
+        if let Some(saves) = saves {
+            session.keep_records(saves);
+        }
         Self {
             session,
+            disk: saves.map(|_| Disk::default()),
+            epoch,
+            ghosts: Vec::new(),
+            started: BTreeSet::new(),
+            undone: Vec::new(),
+            is_frozen: false,
+            never_was: false,
             running: Vec::new(),
             over: Vec::new(),
             deferred: Vec::new(),
             begun: Vec::new(),
             owed: BTreeMap::new(),
+            let_go: BTreeMap::new(),
             emitted: 0,
             notes: Vec::new(),
             ends: BTreeMap::new(),
@@ -105,6 +136,67 @@ impl Host {
             dialects: BTreeMap::new(),
             gone: false,
         }
+    }
+
+    /// The process has ended, or somebody else has the session: what is known is what was stored.
+    pub(crate) fn unload(&mut self) {
+        self.gone = true;
+        self.ghosts.extend(self.running.drain(..).map(|job| (job, self.epoch)));
+        self.deferred.clear();
+        self.last_sent.clear();
+        self.never_was = self.disk.as_ref().is_none_or(|disk| disk.stored().is_none());
+    }
+
+    /// Makes the session from what was stored, in a new epoch.
+    pub(crate) fn load(&mut self, epoch: Epoch, saves: SaveOptions, now: Time) -> Held {
+        let disk = self.disk.as_mut().expect("it keeps records");
+        let id = self.session.id();
+        if let Some(torn) = disk.take_torn()
+            && !matches!(
+                Session::restore(&Ledger, options(id, epoch), saves, &torn, now),
+                Err(RestoreError::Corrupt(_))
+            )
+        {
+            return broken("EXACTLY-ONCE", "a record that was cut short makes a session");
+        }
+        let record = disk.stored().expect("something was stored");
+        let mut session = match Session::restore(&Ledger, options(id, epoch), saves, record, now) {
+            Ok(session) => session,
+            Err(error) => return broken("EXACTLY-ONCE", format!("a record makes no session: {error}")),
+        };
+        session.key("plain", "id");
+        let (before, after) = (self.session.state(), session.state());
+        if !before.log.starts_with(&after.log) || !before.notes.starts_with(&after.notes) {
+            let story = format!("{:?} is loaded, and {:?} was", after.log, before.log);
+            return broken("EXACTLY-ONCE", story);
+        }
+        let floor = disk.floor();
+        if (after.log.len(), after.notes.len()) < floor || after.notes.len() < floor.1 {
+            return broken("EXACTLY-ONCE", format!("what was said to be saved, {floor:?}, is not: {:?}", after.log));
+        }
+        let kept = after.emitted.len();
+        self.undone.extend(before.emitted.iter().skip(kept));
+        let known: BTreeSet<usize> = after.emitted.iter().map(|emission| emission.number).collect();
+        for (client, _) in session.tokens() {
+            if let Some(owed) = self.let_go.remove(&client) {
+                self.owed.entry(client).or_insert(owed);
+            }
+        }
+        for owed in self.owed.values_mut() {
+            owed.retain(|(number, _)| known.contains(number));
+        }
+        let jobs: BTreeSet<JobId> = session.unfinished_jobs().collect();
+        let lost = self.started.iter().find(|job| !jobs.contains(job) && !after.ends.contains_key(&job.to_string()));
+        if let Some(job) = lost {
+            return broken("OUTLIVES", format!("the job {job} ran, and no record knows of it"));
+        }
+        (self.session, self.epoch) = (session, epoch);
+        (self.gone, self.never_was, self.is_frozen) = (false, false, false);
+        // Its first turn tells the app of jobs that are lost.
+        self.session.handle(&Ledger, Input::Timer, now);
+        let state = self.session.state();
+        (self.notes, self.ends, self.emitted) = (state.notes.clone(), state.ends.clone(), state.emitted.len());
+        Ok(())
     }
 
     /// Whether a client with that token may come back.
@@ -125,7 +217,7 @@ impl Host {
             let seen = if let In::Blind(seen) = &input { seen } else { &input };
             match seen {
                 In::Update(Change::Note(number, _)) => notes.push(*number),
-                In::Report(job, Report::Ended(_)) if self.running.contains(job) => {
+                In::Report(job, run, Report::Ended(_)) if *run == self.epoch && self.running.contains(job) => {
                     *ends.entry(job.to_string()).or_default() += 1;
                     self.running.retain(|running| running != job);
                     self.over.push(*job);
@@ -152,7 +244,10 @@ impl Host {
                     outputs.extend(self.session.outputs());
                     outs.push(Out::Close(to.0, close));
                 }
-                Output::Start(start) => self.running.push(start.id),
+                Output::Start(start) => {
+                    self.running.push(start.id);
+                    self.started.insert(start.id);
+                }
                 Output::Fault(fault) => unshown |= fault.code == "state_unserialisable",
                 Output::Defer(deferred) => {
                     self.begun.push(deferred.task);
@@ -160,13 +255,25 @@ impl Host {
                 }
                 Output::Post(action) => outs.push(Out::Post(action)),
                 Output::Cancel(_) | Output::CancelChild(_) => {}
-                Output::Save(_) => unreachable!("it keeps no records"),
+                Output::Save(record) => {
+                    let turn = record.turn;
+                    let state = self.session.state();
+                    let holds = (state.log.len(), state.notes.len());
+                    let bytes = match record.encode(&Ledger) {
+                        Ok(bytes) => bytes,
+                        Err(fault) => return broken("EXACTLY-ONCE", fault.text),
+                    };
+                    self.disk.as_mut().expect("it keeps records").write(turn, holds, bytes);
+                }
             }
         }
         self.check_turn(notes, ends, unshown)?;
         // Who had to make room begins anew, and is owed nothing of before.
         let known: BTreeSet<ClientId> = self.session.tokens().map(|(client, _)| client).collect();
-        self.owed.retain(|client, _| known.contains(client));
+        let (owed, let_go): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.owed).into_iter().partition(|(client, _)| known.contains(client));
+        self.owed = owed;
+        self.let_go.extend(let_go);
         self.owe()?;
         Ok(outs)
     }
@@ -191,7 +298,7 @@ impl Host {
             In::Ready(connection) => Input::Ready(ConnectionId(*connection)),
             In::Lost(connection) => Input::Lost(ConnectionId(*connection)),
             In::Update(change) => Input::Update(change.clone()),
-            In::Report(job, report) => Input::Report(*job, job.epoch, say(*job, *report)),
+            In::Report(job, run, report) => Input::Report(*job, *run, say(*job, *report)),
             In::Settle(ticket, answer) => {
                 self.deferred.retain(|(known, _)| known != ticket);
                 let answer = answer.map(|action| Some(action.to_string()));
@@ -199,6 +306,12 @@ impl Host {
             }
             In::Timer => Input::Timer,
             In::Drain => Input::Drain(Duration::from_millis(500)),
+            In::Saved(turn) => Input::Saved { turn: *turn, bytes: 1_000, took: Duration::from_millis(1) },
+            In::SaveFailed(turn) => Input::SaveFailed(*turn),
+            In::Store(is_up) => Input::Store { is_up: *is_up },
+            In::Fenced => Input::Fenced,
+            In::Park => Input::Park,
+            In::Freeze => Input::Freeze(Duration::from_millis(500)),
             In::Blind(_) => return,
             In::ForgeRoom => return self.forge_room(now),
         };
@@ -237,10 +350,10 @@ impl Host {
         if emitted.len() < self.emitted {
             return broken("ATOMIC", "events that had left were taken back");
         }
-        for (number, emission) in emitted.iter().enumerate().skip(self.emitted) {
+        for emission in emitted.iter().skip(self.emitted) {
             for (client, owed) in &mut self.owed {
                 if emission.to.is_none_or(|to| to == *client) {
-                    owed.push((number, *emission));
+                    owed.push((emission.number, *emission));
                 }
             }
         }
@@ -254,6 +367,11 @@ impl Host {
     }
 }
 
+fn options(id: SessionId, epoch: Epoch) -> SessionOptions {
+    let message_bytes_max = windlass_protocol::limits::MESSAGE_BYTES_MAX;
+    SessionOptions { id, epoch, hash_key: [epoch.0, 7], message_bytes_max }
+}
+
 fn say(job: JobId, report: Report) -> JobReport<Ledger> {
     let progress = |choice: u64| Progress { fraction: Some((choice % 100) as f64 / 100.0), ..Progress::default() };
     let elapsed = Duration::from_millis(30);
@@ -261,10 +379,10 @@ fn say(job: JobId, report: Report) -> JobReport<Ledger> {
         Report::Started => JobReport::Started,
         Report::Progress(choice) => JobReport::Progress(progress(choice), elapsed),
         Report::Partials(choice) => {
-            let mut update = Some(PartialsUpdate { update: Change::Tick(choice), is_final: true });
+            let mut update = Some(PartialsUpdate { update: Change::Tick(job, choice), is_final: true });
             JobReport::Partials(Box::new(move |_| update.take()))
         }
-        Report::Running(choice) => JobReport::Running(progress(choice), elapsed, Change::Tick(choice)),
+        Report::Running(choice) => JobReport::Running(progress(choice), elapsed, Change::Tick(job, choice)),
         Report::Ended(status) => JobReport::Ended { status, text: None, elapsed, update: Some(Change::End(job)) },
     }
 }

@@ -72,7 +72,8 @@ impl Judge {
             (Outcome::Refused(code), _) if code == "not_kept" => record.secret,
             // One that cannot be shown takes its whole turn back.
             (Outcome::Failed(code), _) if code == "state_unserialisable" => true,
-            (Outcome::Failed(code), Kind::Later) => code == "own",
+            // One whose process ended before it did.
+            (Outcome::Failed(code), Kind::Later) => matches!(&**code, "own" | "lost"),
             (Outcome::Refused(code), Kind::Later) => code == "queue_full",
             (Outcome::Refused(code), Kind::Seen) => code == "stale",
             (Outcome::Refused(code), Kind::Stray) => code == "unknown_field",
@@ -95,13 +96,17 @@ impl Judge {
     }
 
     /// EXACTLY-ONCE: what was begun, or sent to another session, was so once for each action that succeeded.
-    pub(crate) fn begun_once(&self, kind: Kind, happened: &[u32]) -> Held {
+    ///
+    /// With `crashes` it may not have been at all: what goes to another session is kept by neither.
+    pub(crate) fn begun_once(&self, kind: Kind, happened: &[u32], crashes: bool) -> Held {
         let mut counts = vec![0; self.tickets.len()];
         happened.iter().for_each(|&ticket| counts[ticket as usize] += 1);
         for (ticket, (record, count)) in self.tickets.iter().zip(counts).enumerate() {
             let right = match &record.outcome {
+                Some(Outcome::Applied(_)) if crashes && record.kind == kind => count <= 1,
                 Some(Outcome::Applied(_)) => count == u32::from(record.kind == kind),
                 Some(Outcome::Unknown) | None => count <= 1,
+                Some(Outcome::Failed(code)) if record.kind == Kind::Later && code == "lost" => count <= 1,
                 Some(Outcome::Failed(code)) if kind == Kind::Later && code == "own" => {
                     count == u32::from(record.kind == kind)
                 }
@@ -143,20 +148,28 @@ impl Judge {
 }
 
 /// EVENTS: what a client was owed, against what it heard.
-pub(crate) fn events(heard: &Heard, owed: &[(usize, Emission)]) -> Held {
+///
+/// What a crash has `undone` may have been heard, unless it had to be kept until it was saved.
+pub(crate) fn events(heard: &Heard, owed: &[(usize, Emission)], undone: &[Emission]) -> Held {
     if let Some(pair) = heard.numbers.windows(2).find(|pair| pair[0] >= pair[1]) {
         return broken("EVENTS", format!("event {} was heard after event {}", pair[1], pair[0]));
     }
     let known: BTreeSet<usize> = heard.numbers.iter().copied().collect();
-    if let Some(stray) = known.iter().find(|number| !owed.iter().any(|(owed, _)| owed == *number)) {
+    let eager = |emission: &Emission| emission.kind != EmissionKind::Must;
+    let was_there = |number: usize| undone.iter().any(|emission| emission.number == number && eager(emission));
+    let stray = |number: &usize| !owed.iter().any(|(owed, _)| *owed == *number) && !was_there(*number);
+    if let Some(stray) = known.iter().find(|number| stray(number)) {
         return broken("EVENTS", format!("event {stray} was for somebody else"));
     }
     let missed = || owed.iter().filter(|(number, _)| !known.contains(number));
+    // A later one of its key that was heard, and that a crash undid, has taken its place all the same.
+    let replaced =
+        |kind: EmissionKind| undone.iter().any(|emission| emission.kind == kind && known.contains(&emission.number));
     let latest = |number: usize, kind: EmissionKind| {
         owed.iter().rev().find(|(_, later)| later.kind == kind).is_some_and(|(latest, _)| *latest == number)
     };
     let least = missed().filter(|(number, emission)| match emission.kind {
-        EmissionKind::Keyed(_) => latest(*number, emission.kind),
+        EmissionKind::Keyed(_) => latest(*number, emission.kind) && !replaced(emission.kind),
         EmissionKind::Must | EmissionKind::Volatile => true,
     });
     let (least, most) = (least.count() as u64, missed().count() as u64);
@@ -164,7 +177,8 @@ pub(crate) fn events(heard: &Heard, owed: &[(usize, Emission)]) -> Held {
         return Ok(());
     }
     if heard.lost < least || (heard.lost > most && !heard.refetched) {
-        let story = format!("{} events were said to be lost, from {least} to {most} were", heard.lost);
+        let missed: Vec<_> = missed().collect();
+        let story = format!("{} events were said to be lost, from {least} to {most} were: {missed:?}", heard.lost);
         return broken("EVENTS", story);
     }
     Ok(())

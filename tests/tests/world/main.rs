@@ -8,6 +8,8 @@
 
 mod app;
 mod dialect;
+mod disk;
+mod durable;
 mod host;
 mod judge;
 mod link;
@@ -32,11 +34,13 @@ fn live(seed: u64, planted: Planted) -> Result<(), Broken> {
     QUIET.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if panic.payload().downcast_ref::<&str>() != Some(&app::PLANNED) {
+            let text = panic.payload().downcast_ref::<String>().map(String::as_str);
+            if text.or(panic.payload().downcast_ref::<&str>().copied()) != Some(app::PLANNED) {
                 usual(panic);
             }
         }));
     });
+    app::begin();
     let trace = std::env::var_os("WINDLASS_TRACE").is_some();
     World::new(seed, planted, trace).run()
 }
@@ -90,8 +94,17 @@ fn every_planted_bug_is_caught_by_its_promise() {
         (Plant::Revive, "ONE-END"),
         (Plant::ForgetPending, "NO-SILENCE"),
         (Plant::ClaimSeen, "SEEN"),
-        (Plant::HideForgotten, "PROTOCOL"),
+        (Plant::HideForgotten, "EXACTLY-ONCE"),
         (Plant::LoseLost, "HOOKS"),
+        (Plant::SkipDedupe, "EXACTLY-ONCE"),
+        (Plant::SaveBeforeApply, "EXACTLY-ONCE"),
+        (Plant::SaveEarly, "EXACTLY-ONCE"),
+        (Plant::ReuseEpoch, "RESUME"),
+        (Plant::StartUnsaved, "OUTLIVES"),
+        (Plant::DropToken, "RESUME"),
+        (Plant::IgnoreAhead, "CONVERGE"),
+        (Plant::ShareSequence, "EXACTLY-ONCE"),
+        (Plant::LateTick, "ONE-END"),
     ];
     for (plant, promise) in plants {
         let mut by: BTreeMap<&str, usize> = BTreeMap::new();
@@ -135,7 +148,7 @@ fn search(seeds: Range<u64>, planted: Planted, enough: usize) -> Vec<(u64, Broke
 
 const WORLDS: u64 = 10_000;
 /// Worlds in which a planted bug has to show.
-const PLANTED_WORLDS: u64 = 600;
+const PLANTED_WORLDS: u64 = 3_000;
 /// Worlds that are lived before it is asked whether it has shown.
 const PLANTED_STEP: usize = 50;
 /// Failures that are shown; the first is rarely the one that says most.

@@ -33,6 +33,8 @@ pub(crate) struct Storage {
     life: u32,
     /// Actions whose outcome is to come.
     pending: BTreeSet<u64>,
+    /// Up to where its actions are on disk; none where nothing ever is.
+    saved: Option<u64>,
 }
 
 impl Storage {
@@ -55,6 +57,7 @@ impl Storage {
             heard: Heard::default(),
             life: 0,
             pending: BTreeSet::new(),
+            saved: None,
         }
     }
 }
@@ -68,6 +71,10 @@ pub(crate) struct Entry {
     /// Of a secret action the content is gone after a reload.
     secret: bool,
     sent: bool,
+    /// How it has ended, as far as is known: until it is saved, a crash may have it end again.
+    answered: Option<Outcome>,
+    /// It had ended before a crash, so that nobody waits for it.
+    again: bool,
     /// Two tabs hold it, so that what becomes of it in one says nothing about the other.
     shared: bool,
 }
@@ -111,6 +118,8 @@ pub(crate) struct Page {
     pub(crate) copied: bool,
     pub(crate) welcomed: bool,
     ended: BTreeSet<String>,
+    /// The next snapshot must say that something was undone.
+    undone: bool,
 }
 
 /// What a page does with its connection after a message.
@@ -146,6 +155,7 @@ impl Page {
             copied: false,
             welcomed: false,
             ended: BTreeSet::new(),
+            undone: false,
         }
     }
 
@@ -168,10 +178,13 @@ impl Page {
     pub(crate) fn hello(&self) -> String {
         let storage = &self.storage;
         let (epoch, n) = if self.stale { (0, 0) } else { (self.epoch, self.n) };
-        let seq = storage.outbox.front().map_or(storage.seq + 1, |entry| entry.seq);
+        let open = storage.outbox.iter().find(|entry| entry.answered.is_none());
+        let seq = open.map_or(storage.seq + 1, |entry| entry.seq);
+        let sent =
+            storage.outbox.iter().rev().find(|entry| entry.sent).map_or((0, 0), |entry| (storage.epoch, entry.seq));
         json!(["h", {
             "token": storage.token, "client": storage.client, "instance": self.instance, "epoch": epoch, "n": n,
-            "event": [storage.event.0, storage.event.1], "seq": seq, "page": "/", "can": [],
+            "event": [storage.event.0, storage.event.1], "seq": seq, "sent": sent, "page": "/", "can": [],
         }])
         .to_string()
     }
@@ -194,7 +207,16 @@ impl Page {
         }
         let text = message.to_string();
         judge.tickets.push(Ticket { client: self.storage.name(), seq, kind, secret, outcome: None });
-        self.storage.outbox.push_back(Entry { seq, ticket, text, secret, sent: false, shared: false });
+        self.storage.outbox.push_back(Entry {
+            seq,
+            ticket,
+            text,
+            secret,
+            sent: false,
+            answered: None,
+            again: false,
+            shared: false,
+        });
         self.pump(out);
     }
 
@@ -203,13 +225,20 @@ impl Page {
         if self.phase != Phase::Live || self.blocked {
             return;
         }
+        let waits = |entry: &Entry| entry.answered.is_none() && !entry.again;
+        let mut in_flight =
+            self.storage.outbox.iter().filter(|entry| waits(entry) && (self.ack..self.sent).contains(&(entry.seq - 1)));
+        let mut in_flight = in_flight.by_ref().count();
         for entry in &mut self.storage.outbox {
             if entry.seq <= self.sent {
                 continue;
             }
-            if self.sent - self.ack >= IN_FLIGHT_MAX {
+            if in_flight >= IN_FLIGHT_MAX {
                 break;
             }
+            in_flight += usize::from(waits(entry));
+            // [ACTION-6] What another page of this client had asked for, and a crash has undone.
+            out.extend((self.sent + 1..entry.seq).map(|seq| json!(["v", seq]).to_string()));
             entry.sent = true;
             self.sent = entry.seq;
             out.push(entry.text.clone());
@@ -231,6 +260,10 @@ impl Page {
             }
             "s" => {
                 let (n, ack) = (number(1), number(2));
+                let restored = message.get(4).is_some_and(|extras| extras["restored"] == true);
+                if std::mem::take(&mut self.undone) && !restored {
+                    return broken("RESUME", "what was shown is undone, and nobody says so");
+                }
                 self.document = message[3].take();
                 (self.epoch, self.n, self.stale) = (self.stream_epoch, n, false);
                 self.applied(ack, message.get_mut(4).map(Value::take), judge)?;
@@ -283,7 +316,12 @@ impl Page {
         let epoch = welcome["epoch"].as_u64().expect("an epoch");
         let resumed = welcome["resumed"] == true;
         let storage = &mut self.storage;
+        let saved = welcome["saved"].as_u64();
         if storage.session.as_ref().is_some_and(|known| *known != session) {
+            if !self.copied && storage.outbox.iter().any(|entry| entry.answered.is_some() && !entry.shared) {
+                return broken("EXACTLY-ONCE", format!("what was shown of {:?} is gone", storage.session));
+            }
+            storage.saved = None;
             // [FRESH-1]
             storage.seq = 0;
             storage.event = (0, 0);
@@ -297,28 +335,61 @@ impl Page {
             // [FRESH-2]
             storage.seq = 0;
             storage.life += 1;
+            storage.saved = None;
             storage.heard = Heard::default();
             self.held.clear();
             self.abandon(judge)?;
         }
-        self.settle_elsewhere(&welcome["pending"], judge)?;
+        self.settle_elsewhere(welcome);
         let storage = &mut self.storage;
+        if storage.session.as_ref() == Some(&session) && saved < storage.saved {
+            return broken("EXACTLY-ONCE", format!("saved up to {saved:?}, which was {:?}", storage.saved));
+        }
+        // What it has heard of may be undone.
+        storage.heard.refetched |= storage.session.as_ref() == Some(&session) && epoch != storage.epoch;
         storage.session = Some(session);
         storage.epoch = epoch;
+        storage.saved = saved;
         if let Some(token) = welcome["token"].as_str() {
             storage.token = Some(token.to_owned());
         }
         self.ack = welcome["ack"].as_u64().expect("an ack");
         self.sent = self.ack;
+        self.settle_saved(judge)?;
+        let storage = &mut self.storage;
         // Another page may have spoken for this client meanwhile; its numbers are used.
         storage.seq = storage.seq.max(self.ack);
         self.stream_epoch = epoch;
-        if resumed && (self.stale || epoch != self.epoch) {
-            return broken("RESUME", "resumed a page that holds nothing of this epoch");
+        if resumed && self.stale {
+            return broken("RESUME", "resumed a page that holds nothing");
+        }
+        if resumed && epoch != self.epoch {
+            // [RESUME-3]
+            (self.epoch, self.n) = (epoch, 0);
+        }
+        // What it has not sent it cannot have asked for: another page has.
+        for entry in self.storage.outbox.iter_mut().filter(|entry| entry.seq <= self.ack && !entry.sent) {
+            entry.answered.get_or_insert(Outcome::Unknown);
+        }
+        // [SAVED-2]
+        self.undone = false;
+        let had_document = !self.stale;
+        for entry in self.storage.outbox.iter_mut().filter(|entry| entry.seq > self.ack) {
+            if entry.answered.take().is_some() {
+                entry.again = true;
+                self.undone = had_document && !entry.shared && !self.copied;
+            }
+        }
+        if resumed && std::mem::take(&mut self.undone) {
+            return broken("RESUME", "resumed a page that was shown what is undone");
         }
         self.stale = !resumed;
+        if self.stale {
+            // Nothing of this stream is applied, and that is what it says when it is asked.
+            self.n = 0;
+        }
         // What the other tab has heard since the copy was made is not for this one.
-        storage.heard.torn |= self.copied;
+        self.storage.heard.torn |= self.copied;
         self.phase = Phase::Live;
         (self.copied, self.welcomed, self.blocked) = (false, true, false);
         (self.unacked, self.acked_at) = (0, now);
@@ -327,19 +398,17 @@ impl Page {
     }
 
     /// [PENDING-3] What is not listed has told its outcome to another page of this client.
-    fn settle_elsewhere(&mut self, listed: &Value, judge: &mut Judge) -> Held {
-        let listed: Vec<u64> = listed.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    fn settle_elsewhere(&mut self, welcome: &Value) {
+        let listed: Vec<u64> = welcome["pending"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let ack = welcome["ack"].as_u64().expect("an ack");
         let Storage { outbox, pending, .. } = &mut self.storage;
-        let told = |entry: &Entry| pending.contains(&entry.seq) && !listed.contains(&entry.seq);
-        let (told, waits): (VecDeque<Entry>, VecDeque<Entry>) = std::mem::take(outbox).into_iter().partition(told);
-        *outbox = waits;
-        for entry in told {
-            pending.remove(&entry.seq);
-            if !entry.shared {
-                judge.settle(entry.ticket, Outcome::Unknown)?;
-            }
+        // What is above it is pending no more: it is sent again.
+        pending.retain(|seq| *seq <= ack);
+        // It stays until it is saved: after a crash a number that is missing would be a gap.
+        for entry in outbox.iter_mut().filter(|entry| pending.contains(&entry.seq) && !listed.contains(&entry.seq)) {
+            entry.answered = Some(Outcome::Unknown);
         }
-        Ok(())
+        pending.retain(|seq| listed.contains(seq));
     }
 
     fn applied(&mut self, ack: u64, extras: Option<Value>, judge: &mut Judge) -> Held {
@@ -348,6 +417,12 @@ impl Page {
         for mut extras in self.held.drain(..).chain(extras) {
             let list = |value: Value| if let Value::Array(list) = value { list } else { Vec::new() };
             outcomes.extend(list(extras["r"].take()));
+            if let Some(saved) = extras["saved"].as_u64() {
+                let Some(before) = self.storage.saved else {
+                    return broken("PROTOCOL", format!("saved {saved}, where nothing ever is"));
+                };
+                self.storage.saved = Some(saved.max(before));
+            }
             for event in list(extras["e"].take()) {
                 let id = (event[0].as_u64().expect("an epoch"), event[1].as_u64().expect("a number"));
                 // [EVENT-2]
@@ -367,22 +442,15 @@ impl Page {
         }
         // A replayed frame has the ack of its day; the welcome's was newer.
         self.ack = self.ack.max(ack);
-        let (over, waits): (VecDeque<Entry>, VecDeque<Entry>) =
-            std::mem::take(&mut self.storage.outbox).into_iter().partition(|entry| entry.seq <= ack);
-        self.storage.outbox = waits;
-        let mut pending = VecDeque::new();
-        for entry in over {
+        let Storage { outbox, pending, .. } = &mut self.storage;
+        for entry in outbox.iter_mut().filter(|entry| entry.seq <= ack && entry.answered.is_none()) {
             let said = outcomes.iter().rev().find(|outcome| outcome[0].as_u64() == Some(entry.seq));
             // [PENDING-2]
-            if said.map_or(self.storage.pending.contains(&entry.seq), |said| said[1] == "pending") {
-                self.storage.pending.insert(entry.seq);
-                pending.push_back(entry);
+            if said.map_or(pending.contains(&entry.seq), |said| said[1] == "pending") {
+                pending.insert(entry.seq);
                 continue;
             }
-            self.storage.pending.remove(&entry.seq);
-            if entry.shared {
-                continue;
-            }
+            pending.remove(&entry.seq);
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let outcome = match said {
                 None => Outcome::Applied(Value::Null),
@@ -392,10 +460,21 @@ impl Page {
                     _ => Outcome::Refused(text(&said[2])),
                 },
             };
-            judge.settle(entry.ticket, outcome)?;
+            entry.answered = Some(outcome);
         }
-        pending.append(&mut self.storage.outbox);
-        self.storage.outbox = pending;
+        self.settle_saved(judge)
+    }
+
+    /// What is answered and saved leaves the outbox.
+    fn settle_saved(&mut self, judge: &mut Judge) -> Held {
+        let saved = self.storage.saved.unwrap_or(u64::MAX);
+        let is_over = |entry: &Entry| entry.answered.is_some() && entry.seq <= saved;
+        let (over, waits): (VecDeque<Entry>, VecDeque<Entry>) =
+            std::mem::take(&mut self.storage.outbox).into_iter().partition(is_over);
+        self.storage.outbox = waits;
+        for entry in over.into_iter().filter(|entry| !entry.shared) {
+            judge.settle(entry.ticket, entry.answered.expect("it is over"))?;
+        }
         Ok(())
     }
 
@@ -461,6 +540,6 @@ impl Page {
     }
 }
 
-const IN_FLIGHT_MAX: u64 = 32;
+const IN_FLIGHT_MAX: usize = 32;
 const ACK_BYTES: usize = 16 * 1024;
 const ACK_AFTER: Duration = Duration::from_secs(1);

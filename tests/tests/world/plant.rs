@@ -1,10 +1,13 @@
 //! Bugs planted between the engine and the network, to prove that the judge sees.
 
+use std::hash::Hasher as _;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
+use siphasher::sip::SipHasher13;
 
 use crate::app::Change;
-use crate::host::In;
+use crate::host::{In, Report};
 use crate::random::Random;
 
 /// A bug.
@@ -56,6 +59,24 @@ pub(crate) enum Plant {
     HideForgotten,
     /// The session is not told that a socket is gone.
     LoseLost,
+    /// A record does not know of the last action that it holds, so that it is done again.
+    SkipDedupe,
+    /// A record knows of actions whose effect it does not hold.
+    SaveBeforeApply,
+    /// The session is told that a record is on disk, and it is not.
+    SaveEarly,
+    /// A session is loaded again in the epoch of what a crash undid.
+    ReuseEpoch,
+    /// A record does not know of a job that the session has started.
+    StartUnsaved,
+    /// A record does not know of a token that its client was given.
+    DropToken,
+    /// A record is taken for what the clients were shown, though they were shown less.
+    IgnoreAhead,
+    /// The clients of a record have one sequence in common.
+    ShareSequence,
+    /// A job says something after its end.
+    LateTick,
 }
 
 /// What is planted in a world: nothing, or one bug that strikes now and then.
@@ -65,6 +86,10 @@ pub(crate) struct Planted {
 }
 
 impl Planted {
+    pub(crate) fn is(self, plant: Plant) -> bool {
+        self.plant == Some(plant)
+    }
+
     pub(crate) fn is_none(self) -> bool {
         self.plant.is_none()
     }
@@ -93,7 +118,8 @@ impl Planted {
             (Plant::LoseUpdate, In::Update(Change::Note(..))) => Some(In::Blind(Box::new(inputs[at].clone()))),
             (Plant::ClaimSeen, In::Text(link, text)) => claimed(text).map(|text| In::Text(*link, text)),
             (Plant::LoseLost, In::Lost(_)) => Some(In::Blind(Box::new(inputs[at].clone()))),
-            (Plant::EndTwice, In::Report(job, _)) => Some(In::Update(Change::End(*job))),
+            (Plant::LateTick, In::Report(job, _, Report::Ended(_))) => Some(In::Update(Change::Tick(*job, 1))),
+            (Plant::EndTwice, In::Report(job, ..)) => Some(In::Update(Change::End(*job))),
             _ => None,
         };
         match planted {
@@ -105,6 +131,46 @@ impl Planted {
             Some(planted) => inputs.insert(at + 1, planted),
             None => {}
         }
+    }
+
+    /// Strikes a record on its way to the disk, where `before` is.
+    pub(crate) fn record(&self, bytes: &mut Bytes, before: Option<&Bytes>, random: &mut Random) {
+        let Some(plant) = self.plant else { return };
+        let (mut record, before) = (body(bytes), before.map(body));
+        let Some(clients) = record["clients"].as_array_mut() else { return };
+        match plant {
+            Plant::SkipDedupe if random.one_in(2) => {
+                for client in clients.iter_mut().filter(|client| client["last"] != json!(0)) {
+                    client["last"] = json!(client["last"].as_u64().unwrap() - 1);
+                    client["contents"].as_array_mut().unwrap().pop();
+                }
+            }
+            Plant::SaveBeforeApply => match before {
+                Some(mut before) => record["state"] = before["state"].take(),
+                None => return,
+            },
+            Plant::StartUnsaved => {
+                record["jobs"].as_array_mut().unwrap().retain(|job| job["status"] == "done");
+            }
+            Plant::DropToken => {
+                let known = before.map(|before| before["clients"].clone()).unwrap_or_default();
+                let known =
+                    |client: &Value| known.as_array().into_iter().flatten().any(|old| old["id"] == client["id"]);
+                clients.retain(|client| known(client) || random.one_in(2));
+            }
+            Plant::IgnoreAhead => {
+                for client in clients {
+                    client["whole"] = json!(true);
+                }
+                (record["sealed"], record["ahead"]) = (json!(true), json!(false));
+            }
+            Plant::ShareSequence => {
+                let most = clients.iter().filter_map(|client| client["last"].as_u64()).max();
+                clients.iter_mut().for_each(|client| client["last"] = json!(most));
+            }
+            _ => return,
+        }
+        *bytes = sealed(&record);
     }
 
     /// Strikes what a session has sent.
@@ -187,6 +253,20 @@ fn extras(plant: Plant, extras: Option<&mut Value>) {
         }
         _ => {}
     }
+}
+
+/// What a record says.
+fn body(record: &Bytes) -> Value {
+    let at = record.iter().position(|byte| *byte == b'\n').unwrap();
+    serde_json::from_slice(&record[at + 1..]).unwrap()
+}
+
+/// The record that says this.
+fn sealed(body: &Value) -> Bytes {
+    let body = body.to_string();
+    let mut hash = SipHasher13::new_with_keys(1, 2);
+    hash.write(body.as_bytes());
+    format!("windlass-record 1 {:016x}\n{body}", hash.finish()).into()
 }
 
 fn hide_forgotten(frame: &mut Bytes) {

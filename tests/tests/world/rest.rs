@@ -8,6 +8,7 @@ use windlass_engine::JobStatus;
 use windlass_protocol::{ClientId, ClientMessage, SessionId};
 
 use crate::app::{Change, Kind};
+use crate::disk::Disk;
 use crate::host::{Host, In, Out, Report};
 use crate::judge::{self, Held, broken};
 use crate::link::Link;
@@ -18,6 +19,7 @@ impl World {
     pub(crate) fn quiet(&mut self) -> Held {
         self.note(|| "everything heals".to_owned());
         self.draining = false;
+        self.heal_store()?;
         for page in &mut self.pages {
             (page.mute, page.refuse_next) = (false, false);
         }
@@ -33,8 +35,9 @@ impl World {
                 if self.hosts[host].gone {
                     continue;
                 }
-                let running = self.hosts[host].running.clone();
-                let ends = running.into_iter().map(|job| In::Report(job, Report::Ended(JobStatus::Done)));
+                self.write_all(host)?;
+                let (running, run) = (self.hosts[host].running.clone(), self.hosts[host].epoch);
+                let ends = running.into_iter().map(|job| In::Report(job, run, Report::Ended(JobStatus::Done)));
                 self.turn(host, ends.collect(), true)?;
                 let deferred = self.hosts[host].deferred.clone();
                 let ends = deferred.into_iter().map(|(ticket, action)| In::Settle(ticket, Some(action)));
@@ -50,6 +53,9 @@ impl World {
                 }
             }
             self.pass(Duration::from_millis(1_050))?;
+            for host in 0..self.hosts.len() {
+                self.write_all(host)?;
+            }
             if self.is_quiet() {
                 return self.judge();
             }
@@ -65,16 +71,20 @@ impl World {
         };
         let idle = |link: &Link| link.up.is_empty() && link.down.is_empty() && !link.up_ends;
         let told = |host: &Host| {
-            host.gone || (!host.session.has_news() && host.running.is_empty() && host.deferred.is_empty())
+            let written =
+                host.disk.as_ref().is_none_or(Disk::is_idle) && host.session.turn() == host.session.saved_turn();
+            host.gone || (!host.session.has_news() && host.running.is_empty() && host.deferred.is_empty() && written)
         };
         self.pages.iter().all(rests) && self.links.values().all(idle) && self.hosts.iter().all(told)
     }
 
     fn judge(&mut self) -> Held {
-        self.judge.exactly_once(self.hosts.iter().map(|host| host.session.state().log.as_slice()))?;
+        self.wake_all()?;
+        let lasting = self.hosts.iter().filter(|host| !host.never_was);
+        self.judge.exactly_once(lasting.map(|host| host.session.state().log.as_slice()))?;
         let begun: Vec<u32> = self.hosts.iter().flat_map(|host| host.begun.iter().copied()).collect();
-        self.judge.begun_once(Kind::Later, &begun)?;
-        self.judge.begun_once(Kind::Post, &self.judge.posted)?;
+        self.judge.begun_once(Kind::Later, &begun, false)?;
+        self.judge.begun_once(Kind::Post, &self.judge.posted, self.faults.durable)?;
         self.hooks()?;
         let hosts: BTreeMap<SessionId, usize> =
             self.hosts.iter().enumerate().map(|(at, host)| (host.session.id(), at)).collect();
@@ -84,7 +94,9 @@ impl World {
             let session: SessionId = page.storage.session.as_ref().expect("it was welcomed").parse().expect("an id");
             let host = hosts[&session];
             let client: ClientId = page.storage.client.parse().expect("an id");
-            if let Err(broken) = judge::events(&page.storage.heard, &self.hosts[host].owed[&client]) {
+            if let Err(broken) =
+                judge::events(&page.storage.heard, &self.hosts[host].owed[&client], &self.hosts[host].undone)
+            {
                 return judge::broken(broken.promise, format!("page {at}: {}", broken.story));
             }
             let fresh = self.fresh_document(host)?;
@@ -129,6 +141,12 @@ impl World {
             if usize::try_from(state.online).ok() != Some(online) {
                 return broken("HOOKS", format!("the app was told of {} pages, {online} are there", state.online));
             }
+            if let Some((job, ends)) = state.ends.iter().find(|(_, ends)| **ends != 1) {
+                return broken("ONE-END", format!("the job {job} has ended {ends} times"));
+            }
+            if !state.late.is_empty() {
+                return broken("ONE-END", format!("{:?} had something to say after their ends", state.late));
+            }
             if !state.misled.is_empty() {
                 return broken("SEEN", format!("{:?} asked for what their pages had not seen", state.misled));
             }
@@ -143,7 +161,11 @@ impl World {
         let Ok(ClientMessage::Hello(hello)) = ClientMessage::decode(&text) else { unreachable!("a hello") };
         let connection = u64::MAX - self.made;
         probe.phase = Phase::Greeting;
-        let outs = self.hosts[host].turn(vec![In::Hello(connection, hello)], &mut self.scratch, self.now)?;
+        let mut outs = self.hosts[host].turn(vec![In::Hello(connection, hello)], &mut self.scratch, self.now)?;
+        // A new client of a session that is kept is welcomed when it is.
+        while let Some(write) = self.hosts[host].disk.as_mut().and_then(Disk::next) {
+            outs.extend(self.hosts[host].turn(vec![In::Saved(write.turn)], &mut self.scratch, self.now)?);
+        }
         for out in outs {
             if let Out::Send(to, frame) = out
                 && to == connection

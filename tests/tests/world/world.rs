@@ -31,6 +31,13 @@ pub(crate) struct World {
     pub(crate) claims: BTreeMap<String, Vec<usize>>,
     pub(crate) scratch: Scratch,
     pub(crate) draining: bool,
+    /// The store does not answer.
+    pub(crate) store_is_down: bool,
+    /// How many records it was asked to keep, and which of them, from 1, fails whatever else is well.
+    pub(crate) writes: u64,
+    pub(crate) fails_at: u64,
+    /// The last epoch that was given out.
+    pub(crate) epochs: u64,
     pub(crate) made: u64,
     pub(crate) planted: Planted,
     pub(crate) seed: u64,
@@ -56,6 +63,12 @@ pub(crate) struct Faults {
     pub(crate) crowd: bool,
     /// Hours pass, after which tokens are replaced.
     pub(crate) hours: bool,
+    /// Sessions keep records, and the server is killed, parks sessions, or loses them to another one.
+    pub(crate) durable: bool,
+    /// Nothing is shown before it is saved.
+    pub(crate) strict: bool,
+    /// The store fails now and then, and for a while.
+    pub(crate) outages: bool,
 }
 
 impl World {
@@ -77,7 +90,11 @@ impl World {
             shared: some(2),
             crowd: some(12),
             hours: some(4),
+            durable: !some(3),
+            strict: some(6),
+            outages: some(2),
         };
+        let fails_at = if random.one_in(2) { 1 + random.below(12) } else { 0 };
         let faults = match faults.crowd {
             // A copy of a page whose client is let go could not be told from the page.
             true => Faults { shared: true, duplicates: false, restart: false, ..faults },
@@ -95,6 +112,10 @@ impl World {
             claims: BTreeMap::new(),
             scratch: Scratch::default(),
             draining: false,
+            store_is_down: false,
+            writes: 0,
+            fails_at,
+            epochs: 0,
             made: 0,
             planted,
             seed,
@@ -127,6 +148,9 @@ impl World {
     }
 
     fn step(&mut self) -> Held {
+        if self.faults.durable && self.random.one_in(4) {
+            return self.store_step();
+        }
         match self.random.below(64) {
             0..=17 => self.server_turn(),
             18..=33 => self.client_reads(),
@@ -195,6 +219,7 @@ impl World {
                 31 => Kind::Hold,
                 32 => Kind::Release,
                 33 => Kind::Post,
+                23 => Kind::Kept,
                 _ => Kind::Edit,
             };
             let (secret, choice) = (self.random.one_in(8), self.random.next() >> 12);
@@ -287,7 +312,7 @@ impl World {
                         self.pages[at].phase = Phase::Stopped;
                         self.pages[at].abandon(&mut self.judge)?;
                     }
-                    CloseCode::Silent | CloseCode::Draining | CloseCode::Busy => {}
+                    CloseCode::Silent | CloseCode::Draining | CloseCode::Busy | CloseCode::Elsewhere => {}
                     other => return broken("PROTOCOL", format!("a client that is right was closed with {other}")),
                 }
             }
@@ -350,12 +375,17 @@ impl World {
                 link.end(close);
                 continue;
             }
-            let dialect = self.pages[link.page].storage.dialect;
+            let page = link.page;
+            let dialect = self.pages[page].storage.dialect;
             let text = dialect::said(dialect, &text);
             let Ok(ClientMessage::Hello(hello)) = dialect.decode(&text) else {
                 return broken("PROTOCOL", format!("no hello: {text}"));
             };
+            self.wake_named(&hello)?;
             let known = self.hosts.iter().position(|host| host.accepts(&hello));
+            if known.is_none() {
+                self.check_known(page, &hello)?;
+            }
             let host = known.unwrap_or_else(|| self.fresh_host(hello.client));
             self.links.get_mut(&id).expect("it was just there").host = Some(host);
             self.turn(host, vec![In::Hello(id, hello)], false)?;
@@ -372,7 +402,8 @@ impl World {
         {
             return at;
         }
-        self.hosts.push(Host::new(self.hosts.len() as u64 + 1));
+        let (epoch, saves) = (self.next_epoch(), self.save_options());
+        self.hosts.push(Host::new(self.hosts.len() as u64 + 1, epoch, saves));
         self.hosts.len() - 1
     }
 
@@ -458,6 +489,9 @@ impl World {
         while let Some(action) = self.posts.pop() {
             self.judge.posted.push(action);
             let to = self.some_host().unwrap_or(from);
+            if self.hosts[to].is_frozen {
+                continue;
+            }
             self.turn(to, vec![In::Update(Change::Note(POSTED + action, u64::from(action)))], false)?;
         }
         Ok(())
@@ -493,7 +527,7 @@ impl World {
         Ok(())
     }
 
-    fn some_host(&mut self) -> Option<usize> {
+    pub(crate) fn some_host(&mut self) -> Option<usize> {
         let hosts: Vec<usize> = (0..self.hosts.len()).filter(|&at| !self.hosts[at].gone).collect();
         (!hosts.is_empty()).then(|| *self.random.pick(&hosts))
     }
@@ -533,6 +567,12 @@ impl World {
             let ends = [JobStatus::Done, JobStatus::Failed, JobStatus::Cancelled, JobStatus::TimedOut, JobStatus::Lost];
             Report::Ended(*random.pick(&ends))
         };
+        // A process of before the crash, or of the server that had the session before, does not know that it is over.
+        if self.random.one_in(4) && !self.hosts[host].ghosts.is_empty() {
+            let (job, run) = *self.random.pick(&self.hosts[host].ghosts);
+            let report = In::Report(job, run, ended(&mut self.random));
+            return self.turn(host, vec![report], false);
+        }
         let any = |random: &mut Random| {
             let choice = random.next() >> 12;
             match random.below(8) {
@@ -550,9 +590,10 @@ impl World {
             return Ok(());
         }
         let job = *self.random.pick(from);
-        let mut inputs = vec![In::Report(job, any(&mut self.random))];
+        let run = jobs.epoch;
+        let mut inputs = vec![In::Report(job, run, any(&mut self.random))];
         if self.random.one_in(4) {
-            inputs.push(In::Report(job, ended(&mut self.random)));
+            inputs.push(In::Report(job, run, ended(&mut self.random)));
         }
         self.turn(host, inputs, false)
     }
@@ -630,7 +671,7 @@ impl World {
     /// The server says that it goes, goes, and another one comes that knows no session.
     fn drain(&mut self) -> Held {
         self.note(|| "the server drains".to_owned());
-        for host in 0..self.hosts.len() {
+        for host in (0..self.hosts.len()).filter(|&at| !self.hosts[at].gone).collect::<Vec<_>>() {
             self.turn(host, vec![In::Drain], false)?;
         }
         self.draining = self.random.one_in(2);
@@ -638,8 +679,14 @@ impl World {
             self.step()?;
         }
         self.draining = false;
+        if self.faults.durable {
+            self.freeze()?;
+        }
         self.note(|| "the server is another one".to_owned());
-        self.hosts.iter_mut().for_each(|host| host.gone = true);
+        for host in self.hosts.iter_mut().filter(|host| !host.gone) {
+            // What it was is what it will have been.
+            host.gone = true;
+        }
         for link in self.links.values_mut().filter(|link| link.server_open) {
             link.end(CloseCode::Draining.into());
         }
