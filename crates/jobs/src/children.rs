@@ -12,6 +12,7 @@ use crate::guard::discard;
 use crate::job::{Cancelled, Form, FutureJob, Job, Spec};
 use crate::options::SubmitError;
 use crate::park::Wait;
+use crate::report::End;
 use crate::retry::Retry;
 use crate::task::{Callback, FutureCallback, Task, TypedTask};
 
@@ -240,11 +241,8 @@ impl<'j, T: Send + 'static, E: Send + 'static> Children<'j, T, E> {
         let Brood { family, .. } = &self.brood;
         let core = family.parent().core();
         loop {
-            match family.look() {
-                Found::Ended(child) => return Ok(Some(child)),
-                _ if core.is_stopping() => return Err(Cancelled),
-                Found::Nothing => return Ok(None),
-                Found::Waiting => {}
+            if let Some(found) = self.brood.look() {
+                return found;
             }
             family.feed();
             core.pool.wait(family.parent(), &family.news, Wait::Result);
@@ -306,17 +304,15 @@ impl<'j, T: Send + 'static, E: Send + 'static> FutureChildren<'j, T, E> {
     /// # Errors
     /// [`Cancelled`] when the parent was told to stop. Pass it on with `?`.
     pub async fn join_next(&mut self) -> Result<Option<Child<T, E>>, Cancelled> {
-        let Brood { family, .. } = &self.brood;
+        let brood = &self.brood;
+        let family = &brood.family;
         let core = family.parent().core();
         let mut waiting = Waiting { family, has_parked: false };
         poll_fn(|cx| {
             loop {
                 if !waiting.has_parked {
-                    match family.look() {
-                        Found::Ended(child) => return Poll::Ready(Ok(Some(child))),
-                        _ if core.is_stopping() => return Poll::Ready(Err(Cancelled)),
-                        Found::Nothing => return Poll::Ready(Ok(None)),
-                        Found::Waiting => {}
+                    if let Some(found) = brood.look() {
+                        return Poll::Ready(found);
                     }
                     family.feed();
                 }
@@ -396,6 +392,19 @@ impl<T: Send + 'static, E: Send + 'static> Brood<T, E> {
         let core = self.family.parent().core();
         let spec = Spec { owner: core.owner, every: None, ranked: false, ..spec };
         self.family.start(spec, form, launch)
+    }
+
+    /// What there is to say to the parent at once; `None` when it has to wait.
+    fn look(&self) -> Option<Result<Option<Child<T, E>>, Cancelled>> {
+        let is_stopping = || self.family.parent().core().is_stopping();
+        match self.family.look() {
+            // It was told to stop as its parent was, which is no failure of its own.
+            Found::Ended(Child { end: End::Cancelled, .. }) if is_stopping() => Some(Err(Cancelled)),
+            Found::Ended(child) => Some(Ok(Some(child))),
+            _ if is_stopping() => Some(Err(Cancelled)),
+            Found::Nothing => Some(Ok(None)),
+            Found::Waiting => None,
+        }
     }
 
     /// Drops the results that nobody has collected: their destructors are the app's.

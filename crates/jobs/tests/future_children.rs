@@ -161,7 +161,8 @@ fn a_future_that_is_cancelled_in_the_middle_leaves_nothing_behind() {
     let job = pool.submit_future(Spec::new("parent", 1), work, sink).unwrap();
     heard.recv_timeout(PATIENCE).unwrap();
     assert!(job.cancel());
-    assert!(matches!(end::<usize>(&rx), End::Cancelled));
+    let e = end::<usize>(&rx);
+    assert!(matches!(e, End::Cancelled), "{e:?}");
     until(|| quiet(&pool) && watched.upgrade().is_none());
     assert_eq!(pool.shutdown(PATIENCE), 0);
 }
