@@ -25,7 +25,7 @@ fn every_target_takes_every_seed_and_what_is_like_it() {
         for nth in 0..MUTATIONS {
             let input = mutate(&mut random, &seeds, &words);
             if std::panic::catch_unwind(|| (target.run)(&input)).is_err() {
-                panic!("{} fails at mutation {nth}: {}", target.name, String::from_utf8_lossy(&input));
+                panic!("{} fails at mutation {nth}: {:?}", target.name, input.escape_ascii().to_string());
             }
         }
     }

@@ -105,6 +105,8 @@ struct Page {
     epoch: u64,
     n: u64,
     document: Option<Value>,
+    /// The number of its last frame, or 0 while it waits for the first since hello.
+    heard: u64,
     /// The highest number that it has given.
     seq: u64,
     /// It hears nothing any more, and does not know.
@@ -206,7 +208,7 @@ impl World {
         self.connections += 1;
         let connection = self.connections;
         let page = &mut self.pages[at];
-        (page.connection, page.is_deaf) = (Some(connection), false);
+        (page.connection, page.is_deaf, page.heard) = (Some(connection), false, 0);
         if knows_nothing {
             (page.document, page.n, page.epoch) = (None, 0, 0);
         }
@@ -328,16 +330,21 @@ impl World {
                     page.n = 0;
                 }
                 page.epoch = epoch;
+                if frame[1]["resumed"] == true {
+                    page.heard = page.n;
+                }
                 // What is above it is sent again, with the same content.
                 page.seq = frame[1]["ack"].as_u64().expect("a welcome has an ack");
             }
             Some("s") => {
                 page.n = frame[1].as_u64().expect("a frame has a number");
+                page.heard = page.n;
                 page.document = Some(frame[3].clone());
             }
             Some("d") => {
                 assert_eq!(frame[1].as_u64(), Some(page.n + 1), "{frame}");
                 page.n += 1;
+                page.heard = page.n;
                 let document = page.document.as_mut().expect("a delta has something to apply to");
                 windlass_sync::apply(document, frame[3].as_array().expect("ops")).expect("the ops of a delta apply");
             }
@@ -357,10 +364,9 @@ impl World {
                     self.lose(at);
                     self.hello(at, false);
                 }
-                let (connection, n) = (self.pages[at].connection, self.pages[at].n);
-                if let Some(connection) = connection {
+                if let Some(connection) = self.pages[at].connection {
                     self.each(Input::Ready(ConnectionId(connection)));
-                    self.message(at, &json!(["k", n]).to_string());
+                    self.message(at, &json!(["k", self.pages[at].heard]).to_string());
                 }
             }
             self.pass(Duration::from_millis(700));
