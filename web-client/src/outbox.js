@@ -48,7 +48,7 @@ export class Outbox {
 
   /** How many have no outcome. */
   get pending() {
-    return this.entries.reduce((count, entry) => count + (entry.answered === null ? 1 : 0), 0);
+    return this.entries.filter(({ answered }) => !answered).length;
   }
 
   /** The first number without an outcome, as hello tells it. */

@@ -122,8 +122,8 @@ export class Session extends EventTarget {
   #sent = 0;
   /** @type {number | null} */
   #saved = null;
-  #inFlightMax = IN_FLIGHT_MAX;
-  #message_bytes_max = MESSAGE_BYTES_MAX;
+  #inFlightMax = 0;
+  #message_bytes_max = 0;
 
   #unackedBytes = 0;
   #ackedAt = 0;
@@ -136,8 +136,8 @@ export class Session extends EventTarget {
     this.#environment = environment(options);
     const { url, storage, keepDocument } = this.#environment;
     this.#tab = new Tab(`windlass:${url}`, storage);
-    const kept = keepDocument ? this.#tab.kept() : null;
-    if (kept !== null) {
+    const kept = keepDocument && this.#tab.kept();
+    if (kept) {
       this.#document.root = kept.document;
       this.#epoch = kept.epoch;
       this.#n = kept.n;
@@ -219,24 +219,21 @@ export class Session extends EventTarget {
       /** @type {[number, number] | undefined} */
       const seen = asks?.only_if_seen && !this.#stale ? [this.#epoch, this.#n] : undefined;
       const entry = this.#tab.outbox.add(name, payload, { secret: secret || asks?.secret, seen, replaces });
-      if (entry === null) throw new WindlassError("outbox_full", "too many actions wait for the server");
+      if (!entry) throw new WindlassError("outbox_full", "too many actions wait");
       const say = (/** @type {ActionState} */ state) => onState && guard(() => onState(state));
       /** @type {Waiter} */
       const waiter = { until, state: say, resolve, reject };
       entry.waiter = entry.waiter ? both(entry.waiter, waiter) : waiter;
-      if (signal) {
-        const withdraw = () => this.#withdraw(entry, signal.reason);
-        signal.addEventListener("abort", withdraw);
-        const forget = () => signal.removeEventListener("abort", withdraw);
-        queueMicrotask(() => promise.then(forget, forget));
-      }
-      if (timeout_ms !== undefined) {
-        const { clock } = this.#environment;
-        const late = () => this.#withdraw(entry, new WindlassError("timeout", `no outcome within ${timeout_ms} ms`, entry.seq));
-        const timer = clock.setTimeout(late, timeout_ms);
-        const stop = () => clock.clearTimeout(timer);
-        queueMicrotask(() => promise.then(stop, stop));
-      }
+      const { clock } = this.#environment;
+      const withdraw = () => this.#withdraw(entry, signal?.reason);
+      const late = () => this.#withdraw(entry, new WindlassError("timeout", `no outcome within ${timeout_ms} ms`, entry.seq));
+      signal?.addEventListener("abort", withdraw);
+      const timer = timeout_ms === undefined ? timeout_ms : clock.setTimeout(late, timeout_ms);
+      const forget = () => {
+        signal?.removeEventListener("abort", withdraw);
+        clock.clearTimeout(timer);
+      };
+      queueMicrotask(() => promise.then(forget, forget));
       say("queued");
       if (!this.#pump()) this.#tab.save();
     });
@@ -305,14 +302,14 @@ export class Session extends EventTarget {
 
   /** Connects now: instead of waiting, or after a stop. */
   retry() {
-    if (this.connection.state === "waiting" || this.connection.state === "stopped") this.#connection.open();
+    if (/waiting|stopped/.test(this.connection.state)) this.#connection.open();
   }
 
   /** Leaves for good. What was sent and not answered rejects with `outcome_unknown`, what was not is never sent. */
   close() {
     const { outbox } = this.#tab;
     this.#closing.abort();
-    for (const entry of outbox.entries.filter(({ answered }) => answered === null)) {
+    for (const entry of outbox.entries.filter(({ answered }) => !answered)) {
       this.#abandon(entry, "closed");
       if (!entry.sent) outbox.void(entry);
     }
@@ -324,17 +321,25 @@ export class Session extends EventTarget {
     const { window, visible } = this.#environment;
     const { signal } = this.#closing;
     if (!window) return;
-    // A listener of the page that has something to send before it goes registers with `capture`, and runs before this.
-    window.addEventListener("pagehide", () => this.#leave(), { signal });
-    window.addEventListener("pageshow", ({ persisted }) => persisted && this.#start(), { signal });
-    window.addEventListener("popstate", () => this.#moved(pageOf(window)), { signal });
-    // What is offline may be a network or just this one's name; a ping finds out.
-    for (const type of ["online", "offline"]) window.addEventListener(type, () => this.#connection.wake(), { signal });
     const { document } = window;
-    document.addEventListener("freeze", () => this.#keep(), { signal });
-    document.addEventListener("resume", () => this.#connection.wake(), { signal });
+    const wake = () => this.#connection.wake();
+    /**
+     * @param {EventTarget} target
+     * @param {string} type
+     * @param {(event: any) => void} heard
+     */
+    const on = (target, type, heard) => target.addEventListener(type, heard, { signal });
+    // A listener of the page that has something to send before it goes registers with `capture`, and runs before this.
+    on(window, "pagehide", () => this.#leave());
+    on(window, "pageshow", ({ persisted }) => persisted && this.#start());
+    on(window, "popstate", () => this.#moved(pageOf(window)));
+    // What is offline may be a network or just this one's name; a ping finds out.
+    on(window, "online", wake);
+    on(window, "offline", wake);
+    on(document, "freeze", () => this.#keep());
+    on(document, "resume", wake);
     // A phone may end a hidden page without another word.
-    document.addEventListener("visibilitychange", () => (visible() ? this.#connection.wake() : this.#keep()), { signal });
+    on(document, "visibilitychange", () => (visible() ? wake() : this.#keep()));
   }
 
   async #start() {
@@ -390,7 +395,7 @@ export class Session extends EventTarget {
    */
   #abandon({ seq, sent, waiter }, code) {
     const error = sent
-      ? new WindlassError("outcome_unknown", "it was sent, but whether it was applied will not be known", seq)
+      ? new WindlassError("outcome_unknown", "it was sent; its outcome is unknown", seq)
       : new WindlassError(code, "it was never sent", seq);
     waiter?.reject(error);
   }
@@ -610,10 +615,18 @@ export class Session extends EventTarget {
    */
   #pump() {
     const { outbox } = this.#tab;
+    /** @type {(Pick<Entry, "text"> & Partial<Entry>)[]} */
     const batch = [];
-    while (this.#welcomed && !this.#blocked && this.#sent - this.#ack < this.#inFlightMax) {
+    // What was answered before a crash, and is sent again, does not count. [ACTION-5]
+    const open = () => outbox.entries.filter(({ seq, answered }) => seq > this.#ack && seq <= this.#sent && !answered);
+    while (this.#welcomed && !this.#blocked && open().length < this.#inFlightMax) {
       const entry = outbox.get(this.#sent + 1);
-      if (entry === undefined) break;
+      if (!entry) {
+        if (this.#sent >= outbox.seq) break;
+        // [ACTION-6] Another page of this client had that number, and a crash undid it.
+        batch.push({ text: `["v",${++this.#sent}]` });
+        continue;
+      }
       if (byteLength(entry.text) > this.#message_bytes_max) this.#refuse(entry, "too_large");
       entry.sent = true;
       entry.sentAt = this.#environment.clock.now();
@@ -639,7 +652,7 @@ export class Session extends EventTarget {
   #refuse(entry, code) {
     const { waiter } = entry;
     this.#tab.outbox.void(entry);
-    this.#answer({ ...entry, waiter }, [entry.seq, "refused", code, "the server does not take this message"]);
+    this.#answer({ ...entry, waiter }, [entry.seq, "refused", code, "the server does not take this"]);
   }
 
   /**
@@ -678,14 +691,14 @@ export class Session extends EventTarget {
     this.#ackTimer = undefined;
     this.#unackedBytes = 0;
     this.#ackedAt = clock.now();
-    if (this.#welcomed) this.#connection.send(["k", this.#n]);
+    // Of a stream whose snapshot has not come nothing is applied, whatever the document is from.
+    if (this.#welcomed) this.#connection.send(["k", this.#epoch === this.#streamEpoch ? this.#n : 0]);
   }
 
   #disconnected() {
-    this.#welcomed = false;
-    this.#blocked = false;
-    this.#environment.clock.clearTimeout(this.#ackTimer);
-    this.#ackTimer = undefined;
+    this.#welcomed = this.#blocked = false;
+    // Nothing is sent any more; its timer goes.
+    this.#acknowledge();
   }
 
   /** @param {Close} close */
@@ -693,7 +706,7 @@ export class Session extends EventTarget {
     const { outbox } = this.#tab;
     this.#disconnected();
     if (code === "bad_message" || code === "too_large") {
-      const entry = seq === undefined ? undefined : outbox.get(seq);
+      const entry = outbox.get(seq ?? 0);
       if (entry?.answered === null) this.#refuse(entry, code);
       this.#tab.save();
     } else if (code === "in_use") {

@@ -163,6 +163,39 @@ test("numbers that another page has used for this client are not used again, and
   assert.deepEqual(world.socket.sent.at(-1), JSON.stringify(["a", 4, "two", 2]));
 });
 
+test("[ACTION-5] what was answered before a crash is sent again without counting as unanswered", async () => {
+  const world = new World();
+  const limits = { actions_in_flight: 2, message_bytes_max: 65536 };
+  const app = await world.live({ welcome: { limits, saved: 0 } });
+  for (let i = 1; i <= 4; i++) {
+    app.action("add", i);
+    world.socket.receive(["d", 1 + i, i, []]);
+  }
+  app.action("add", 5);
+  world.resume({ resumed: false, epoch: EPOCH + 1, ack: 0, saved: 0, limits });
+  assert.deepEqual(world.socket.all().filter(([tag]) => tag === "a").map(([, seq]) => seq), [1, 2, 3, 4, 5]);
+});
+
+test("[ACTION-6] a number that another page had used before a crash undid it is sent as a void", async () => {
+  const world = new World();
+  const app = await world.live({ welcome: { ack: 1, saved: 0 } });
+  app.action("add", 7);
+  assert.deepEqual(world.socket.all(), [["a", 2, "add", 7]]);
+  world.resume({ resumed: false, epoch: EPOCH + 1, ack: 0, saved: 0 });
+  assert.deepEqual(world.socket.all().filter(([tag]) => tag !== "r"), [["v", 1], ["a", 2, "add", 7]]);
+});
+
+test("an ack that is asked for before the snapshot of a new epoch names no frame of the old one", async () => {
+  const world = new World();
+  await world.live();
+  world.resume({ resumed: false, epoch: EPOCH + 1 });
+  world.socket.all();
+  world.socket.receive(["q"]);
+  assert.deepEqual(world.socket.all(), [["k", 0]]);
+  world.socket.receive(["s", 1, 0, { count: 3 }]);
+  assert.deepEqual(world.socket.all(), [["k", 1]]);
+});
+
 test("[ACTION-5] no more than `actions_in_flight` are sent and unanswered; the others wait in the outbox", async () => {
   const world = new World();
   const app = await world.live({ welcome: { limits: { actions_in_flight: 2, message_bytes_max: 65536 } } });
