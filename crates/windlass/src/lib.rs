@@ -139,6 +139,11 @@ struct FromTaipy;
 #[doc = include_str!("../../../docs/commands.md")]
 struct Commands;
 
+/// The guide to long callbacks: its code is tested here.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/long-callbacks.md")]
+struct LongCallbacks;
+
 /// The page for operators: its code is tested here.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/durability.md")]
