@@ -94,7 +94,10 @@ async function start(page, { rows, disk, broken = false, language = 'rust' }) {
   await page.locator('#disk').selectOption(disk)
   await page.locator('#language').selectOption(language)
   await page.locator('#broken').setChecked(broken)
+  const jobs = await page.locator('.job').count()
   await page.locator('#start').click()
+  // What the page showed of the run before is gone with the delta that brings this one.
+  await page.waitForFunction((jobs) => document.querySelectorAll('.job').length > jobs, jobs)
 }
 
 /**
