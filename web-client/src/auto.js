@@ -11,6 +11,7 @@
 import { bar } from "./bar.js";
 import { bind } from "./bind.js";
 import { h } from "./dom.js";
+import { tell, toConsole } from "./report.js";
 import { connect } from "./session.js";
 import { toasts } from "./toasts.js";
 
@@ -60,7 +61,7 @@ function follow(url) {
 function sameOrigin(url) {
   const full = URL.canParse(url, location.href) ? new URL(url, location.href) : null;
   if (full?.origin === location.origin) return full.href;
-  console.error(`windlass[refused_url] ${url}: only addresses of ${location.origin} are followed`);
+  tell(toConsole, { code: "refused_url", details: [url, location.origin] });
   return null;
 }
 

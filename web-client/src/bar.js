@@ -169,7 +169,7 @@ const BLIP_MS = 1000;
 const CONNECTED_MS = 2500;
 const TICK_MS = 250;
 
-const RULES = `
+const RULES = /* css */ `
 :host {
   inset-block-start: 0.75rem;
   inset-inline: 0;

@@ -9,7 +9,7 @@
 
 import { Actions } from "./actions.js";
 import { Ahead, setOf } from "./ahead.js";
-import { suggestion, toConsole } from "./report.js";
+import { tell, toConsole } from "./report.js";
 import { adopt } from "./dom.js";
 import { later } from "./later.js";
 import { route, Spot } from "./spots.js";
@@ -166,7 +166,7 @@ class BoundPage extends Spot {
     try {
       await Promise.all(names.map(later));
     } catch (error) {
-      this.report({ code: "not_loaded", text: `${names.join(", ")} could not be loaded: ${error}` });
+      tell(this.report, { code: "not_loaded", details: [names.join(), error] });
     }
     this.#update(then);
   }
@@ -386,8 +386,7 @@ class BoundPage extends Spot {
     const known = Object.keys(/** @type {object} */ (this.value));
     for (const { key, element, attribute } of this.#found.names.splice(0)) {
       if (known.includes(key)) continue;
-      const text = `no '${key}' in the state${suggestion(key, known)}`;
-      this.report({ code: "unknown_name", text, element, attribute });
+      tell(this.report, { code: "unknown_name", why: "state", details: [key, known] }, element, attribute);
     }
   }
 

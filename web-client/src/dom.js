@@ -79,7 +79,7 @@ const sheets = new Map();
  * What toasts and bar look like, said once. A page changes it with the custom properties, set on `:root`. The colours
  * follow the page's `color-scheme`, so a page that has no dark side gets none.
  */
-export const LOOK = `
+export const LOOK = /* css */ `
 :host {
   --surface: var(--windlass-surface, light-dark(#fff, #20252b));
   --text: var(--windlass-text, light-dark(#1b2127, #e9edf1));

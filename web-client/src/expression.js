@@ -14,7 +14,7 @@
 
 import { own } from "./own.js";
 import { formats } from "./formats.js";
-import { BindError, suggestion } from "./report.js";
+import { BindError } from "./report.js";
 
 /**
  * Where names are looked up: a row of a list, or, outermost, the page.
@@ -66,7 +66,7 @@ export function parse(text, names) {
  */
 export function parseEach(text, names) {
   const [, name, list] = /^\s*([\p{L}_][\p{L}\p{N}_]*)\s+of\s+(.*)$/su.exec(text) ?? [];
-  if (!name || !list || Object.hasOwn(LITERALS, name)) throw new BindError("expression", "write it as 'todo of todos'");
+  if (!name || !list || Object.hasOwn(LITERALS, name)) throw new BindError("expression", "each");
   return { name, list: parse(list, names) };
 }
 
@@ -79,7 +79,7 @@ export function parseEach(text, names) {
  */
 export function parseBusy(text, names) {
   const name = text.trim();
-  if (!name) throw new BindError("expression", "write the name of a job, as in w-busy=\"train\"");
+  if (!name) throw new BindError("expression", "busy");
   const { read, uses } = parse("$jobs", names);
   /** @param {unknown} job */
   const isBusy = (job) => own(job, "name") === name && /^(queued|running)$/.test(String(own(job, "status")));
@@ -120,7 +120,7 @@ function parseStep(text, names) {
   if (local && value !== undefined) return { local, expression: parse(value, names) };
   const action = text.trim();
   if (/^(\$cancel|\$dismiss|[^\s$'"()=|]+)$/.test(action)) return { action };
-  throw new BindError("expression", "write the name of an action, $cancel, $dismiss, or $local.name = value");
+  throw new BindError("expression", "handler");
 }
 
 /**
@@ -230,13 +230,13 @@ class Parser {
     const row = this.names.lastIndexOf(name);
     if (row >= 0) return this.#reader("value", depth - 1 - row, path);
     if (name === "$index") {
-      if (depth === 0) throw new BindError("expression", "$index is known inside w-each only");
+      if (depth === 0) throw new BindError("expression", "index");
       return this.#reader("index", 0, path);
     }
     const base = Object.hasOwn(BASES, name) && BASES[name];
     if (base) return this.#reader(base, depth, path);
     if (name[0] === "$" && name !== "$jobs") {
-      throw new BindError("unknown_name", `'${name}' is reserved${suggestion(name, [...Object.keys(BASES), "$jobs", "$index"])}`);
+      throw new BindError("unknown_name", "reserved", name, Object.keys(BASES));
     }
     return this.#reader("value", depth, [name, ...path]);
   }
@@ -269,7 +269,7 @@ class Parser {
     const name = this.#token;
     if (!Object.hasOwn(formats, name)) {
       if (!MORE_FORMATS.includes(name)) {
-        throw new BindError("unknown_format", `no format '${name}'${suggestion(name, [...Object.keys(formats), ...MORE_FORMATS])}`);
+        throw new BindError("unknown_format", undefined, name, [...Object.keys(formats), ...MORE_FORMATS]);
       }
       this.#later = true;
     }
@@ -302,8 +302,7 @@ class Parser {
   }
 
   #wrong(token = this.#token) {
-    const what = token ? `'${token}' is not expected here` : "the value ends too early";
-    return new BindError("expression", `${what}; paths, literals, comparisons, && || ! ?: and | format are what there is`);
+    return new BindError("expression", "token", token);
   }
 }
 

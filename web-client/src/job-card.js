@@ -108,7 +108,7 @@ function write(element, text) {
 /** @type {{ [status: string]: string }} */
 const TONES = { done: "success", failed: "error", timed_out: "error", lost: "error", cancelled: "warning" };
 
-const RULES = `
+const RULES = /* css */ `
 :host { position: static; z-index: auto; display: block; pointer-events: auto; }
 .card { display: grid; gap: 0.375rem; padding: 0.625rem 0.875rem; border-inline-start: 4px solid var(--accent); box-shadow: none; }
 .line { display: flex; align-items: center; gap: 0.75rem; }

@@ -9,12 +9,20 @@ import * as dom from "./dom.js";
 import { cached, formats, language, numbers } from "./formats.js";
 import { labels } from "./labels.js";
 
-const kit = { ...dom, cached, formats, labels, language, numbers };
+/**
+ * What parts leave behind for the bundle.
+ *
+ * @type {{ describe?: (problem: import("./report.js").Problem) => string }}
+ */
+export const parts = {};
+
+const kit = { ...dom, cached, formats, labels, language, numbers, parts };
 /** @typedef {typeof kit} Kit what such a part is handed; its default export takes it */
 
 /** Written out each, so that bundlers take the files along. @type {{ [name: string]: () => URL }} */
 const FILES = {
   "more-formats": () => new URL("./more-formats.js", import.meta.url),
+  messages: () => new URL("./messages.js", import.meta.url),
   "job-card": () => new URL("./job-card.js", import.meta.url),
 };
 

@@ -3,9 +3,12 @@
  * is written, and what to do about it.
  *
  * Nothing here throws at a visitor: a binding that is wrong is reported when it is bound and left out, the rest works.
+ * The words are in `messages.js`, which no page loads that is right.
  *
  * @module
  */
+
+import { later, parts } from "./later.js";
 
 /**
  * @typedef {object} Message
@@ -23,53 +26,39 @@
 
 /** @typedef {(message: Message) => void} Report */
 
+/** @typedef {{ code: MessageCode, why?: string, details: unknown[] }} Problem what is wrong, before it is put into words */
+
 /** What is wrong with one attribute; caught where the attribute's element is known. */
 export class BindError extends Error {
   /**
    * @param {MessageCode} code
-   * @param {string} text
+   * @param {string} [why] which of the things that the code tells of
+   * @param {unknown[]} details what the text speaks of
    */
-  constructor(code, text) {
-    super(text);
+  constructor(code, why, ...details) {
+    super(code);
     this.code = code;
+    this.why = why;
+    this.details = details;
   }
+}
+
+/**
+ * Reports in words: at once when they are there, else when they have come, or the code alone when they cannot.
+ *
+ * @param {Report} report
+ * @param {Problem} problem
+ * @param {Element} [element]
+ * @param {string} [attribute]
+ */
+export function tell(report, problem, element, attribute) {
+  const { code, details } = problem;
+  const say = () => report({ code, text: parts.describe?.(problem) ?? `${details.join(", ")} (see docs/errors.md)`, element, attribute });
+  if (parts.describe) say();
+  else void later("messages").then(say, say);
 }
 
 /** @type {Report} */
 export function toConsole({ code, text, element, attribute }) {
   console.error(`windlass[${code}] ${attribute ?? ""}: ${text}`, element ?? "");
-}
-
-/**
- * `"; did you mean 'todos'?"` when a known name is at most two letters away, else nothing.
- *
- * @param {string} name
- * @param {Iterable<string>} known
- */
-export function suggestion(name, known) {
-  let best = "";
-  let least = Math.min(3, name.length);
-  for (const other of known) {
-    const far = distance(name, other);
-    if (far < least) [best, least] = [other, far];
-  }
-  return best && `; did you mean '${best}'?`;
-}
-
-/**
- * How many letters must be typed, deleted or replaced (Levenshtein).
- *
- * @param {string} from
- * @param {string} to
- */
-function distance(from, to) {
-  let row = Array.from({ length: to.length + 1 }, (_, at) => at);
-  for (let i = 0; i < from.length; i++) {
-    const next = [i + 1];
-    for (let j = 0; j < to.length; j++) {
-      next.push(Math.min(Number(row[j + 1]) + 1, Number(next[j]) + 1, Number(row[j]) + (from[i] === to[j] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return Number(row[to.length]);
 }

@@ -10,7 +10,7 @@
 
 import { parse, parseBusy, parseEach, parseHandler } from "./expression.js";
 import { isControl } from "./forms.js";
-import { BindError, suggestion } from "./report.js";
+import { BindError, tell } from "./report.js";
 
 /** @typedef {import("./expression.js").Dependency} Dependency */
 /** @typedef {import("./expression.js").Expression} Expression */
@@ -48,7 +48,7 @@ import { BindError, suggestion } from "./report.js";
  * @property {Template} template
  * @property {Expression | null} key
  * @property {Element} source the template as it was written, put back on release
- * @property {(code: import("./report.js").MessageCode, text: string) => void} report
+ * @property {(code: import("./report.js").MessageCode, detail: unknown) => void} report
  */
 /** @typedef {BlockOnly & Reach} BlockPart */
 
@@ -171,7 +171,7 @@ class Compiler {
         refuseElement(element, word);
         if (word === "each" || word === "if") {
           if (element.localName !== "template") {
-            throw new BindError("template_only", `put w-${word} on a <template> around one element`);
+            throw new BindError("template_only", undefined, word);
           }
         } else if (word === "on") {
           const [type = "", ...modifiers] = argument.split(".");
@@ -185,7 +185,7 @@ class Compiler {
         } else if (Object.hasOwn(SHOWN, word)) {
           const shown = /** @type {Shown} */ (SHOWN[word]);
           if (shown.named === !argument) {
-            throw new BindError("unknown_attribute", shown.named ? `say which one, as in w-${word}:name` : `it is w-${word} alone`);
+            throw new BindError("unknown_attribute", shown.named ? "named" : "alone", word);
           }
           shown.check?.(argument);
           const expression = this.expression(value, element, name);
@@ -212,7 +212,7 @@ class Compiler {
           // There before what it says, so that it is read out.
           if (!element.hasAttribute("role")) element.setAttribute("role", "alert");
         } else if (!PLAIN.has(word)) {
-          throw new BindError("unknown_attribute", `there is no w-${word}${suggestion(word, WORDS)}`);
+          throw new BindError("unknown_attribute", "word", word);
         }
       });
     }
@@ -234,20 +234,20 @@ class Compiler {
    */
   model(element, path, value, name) {
     if (!isControl(element) || /^(file|button|submit|reset|image|hidden)$/.test(/** @type {HTMLInputElement} */ (element).type)) {
-      throw new BindError("not_a_control", "w-model is for inputs that a person fills in, select and textarea");
+      throw new BindError("not_a_control");
     }
     const [, mode, ms] = /^w-model(?:\.(blur|debounce)(?:\.(\d+))?)?$/.exec(name) ?? [];
     if (!mode && name !== "w-model") {
-      throw new BindError("unknown_attribute", "it is w-model, w-model.blur, w-model.debounce or w-model.debounce.500");
+      throw new BindError("unknown_attribute", "model");
     }
     const expression = this.expression(value, element, name);
     const [address] = expression.uses;
     if (!expression.plain || address?.base !== "value") {
-      throw new BindError("expression", "name one field of the state, as in w-model=\"todo.text\"");
+      throw new BindError("expression", "model");
     }
     const rows = this.rows.slice(0, this.names.length - address.hops);
     if (!rows.every((row) => row !== null)) {
-      throw new BindError("no_key", "a row is found again by its key: add w-key, such as w-key=\"todo.id\", to its w-each");
+      throw new BindError("no_key");
     }
     return { kind: "model", path, ...this.reach(expression), address, name: value.trim(), rows: this.rows.map((row) => row ?? NOWHERE),
       lazy: mode === "blur", debounce_ms: mode === "debounce" ? Number(ms ?? DEBOUNCE_MS) : 0 };
@@ -267,7 +267,7 @@ class Compiler {
       // In SVG a template is an element like others, without content.
       const root = content?.firstElementChild?.cloneNode(true);
       if (!root || !isElement(root) || content.childElementCount !== 1 || root.localName === "template") {
-        throw new BindError("one_root", "a template holds exactly one element, which is no template itself");
+        throw new BindError("one_root");
       }
       const { name: row, list } = kind === "each" ? parseEach(value, this.names) : { name: null, list: parse(value, this.names) };
       this.uses(list, element, name);
@@ -283,7 +283,7 @@ class Compiler {
         template,
         key: by,
         source: element,
-        report: (code, text) => this.report({ code, text, element, attribute: `${name}="${value}"` }),
+        report: (code, detail) => tell(this.report, { code, details: [detail] }, element, `${name}="${value}"`),
       });
       // `$index` inside a w-if speaks of the row that the w-if is in.
       if (kind === "if") this.template.indexed ||= template.indexed;
@@ -349,7 +349,7 @@ class Compiler {
       read();
     } catch (error) {
       if (!(error instanceof BindError)) throw error;
-      this.report({ code: error.code, text: error.message, element, attribute: `${name}="${value}"` });
+      tell(this.report, error, element, `${name}="${value}"`);
     }
   }
 }
@@ -381,7 +381,7 @@ function parseModifiers(modifiers) {
   for (const modifier of modifiers) {
     if (known.has("throttle") && /^\d+$/.test(modifier)) throttle_ms = Number(modifier);
     else if (MODIFIERS.includes(modifier)) known.add(modifier);
-    else throw new BindError("unknown_attribute", `there is no .${modifier}${suggestion(modifier, MODIFIERS)}`);
+    else throw new BindError("unknown_attribute", "modifier", modifier, MODIFIERS);
     if (modifier === "throttle") throttle_ms = THROTTLE_MS;
   }
   return { modifiers: known, throttle_ms };
@@ -405,14 +405,14 @@ function refuseElement(element, word) {
   if (!REFUSED_ELEMENTS.has(name) || PLAIN.has(word)) return;
   // A frame without an address is an empty page; one that would be given its address from data is none.
   if (name === "iframe" && !element.hasAttribute("src") && word !== "attr" && word !== "prop") return;
-  throw new BindError("refused_element", `<${name}> can run script or redirect the page; data never reaches it`);
+  throw new BindError("refused_element", undefined, name);
 }
 
 /** @param {string} name */
 function refuseName(name) {
   const plain = name.replaceAll("-", "").toLowerCase();
   if (/^on|^(srcdoc|style|innerhtml|outerhtml|__proto__|constructor|prototype)$/.test(plain)) {
-    throw new BindError("refused_attribute", `'${name}' can run script or restyle the page; use w-on, w-style:x or w-text`);
+    throw new BindError("refused_attribute", undefined, name);
   }
 }
 
@@ -497,7 +497,6 @@ const TEXT_NODE = 3;
 
 /** Those that are read where they belong, or mean something to CSS only. */
 const PLAIN = new Set(["key", "confirm", "disable", "reset", "secret", "cloak", "state"]);
-const WORDS = [...Object.keys(SHOWN), ...PLAIN, "each", "if", "on", "arg", "busy", "model", "error", "ignore"];
 
 /** Stands for a row that no address goes through. */
 const NOWHERE = { list: { base: /** @type {const} */ ("value"), hops: 0, path: [] }, key: "" };

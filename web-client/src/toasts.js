@@ -234,7 +234,7 @@ const DURATION_MS = { info: 6000, success: 6000, warning: 12000, error: 0 };
 // After a pause a card does not vanish under the pointer that has just left it.
 const LEAST_MS = 1500;
 
-const RULES = `
+const RULES = /* css */ `
 :host {
   inset: auto;
   inset-block-end: 1rem;

@@ -385,7 +385,7 @@ class Each {
     if (value === this.#value || this.#released) return;
     this.#value = value;
     if (!Array.isArray(value) && value != null) {
-      this.part.report("not_a_list", `a list is needed here, this is ${typeof value}`);
+      this.part.report("not_a_list", typeof value);
     }
     const items = Array.isArray(value) ? value : [];
     const focused = this.node.ownerDocument.activeElement;
@@ -471,7 +471,7 @@ class Each {
       const name = key.read(probe);
       if (seen.has(name) && !this.#warned) {
         this.#warned = true;
-        this.part.report("duplicate_key", `two rows have the key ${JSON.stringify(name)}; keys must differ`);
+        this.part.report("duplicate_key", name);
       }
       seen.add(name);
       const at = places.get(name);

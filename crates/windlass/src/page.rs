@@ -226,11 +226,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The client, and the parts of it that a page loads when it uses them.
-const CLIENT: [(&str, &str); 6] = [
+const CLIENT: [(&str, &str); 8] = [
     ("windlass.js", include_str!("../../../web-client/dist/windlass.js")),
     ("windlass.js.map", include_str!("../../../web-client/dist/windlass.js.map")),
     ("more-formats.js", include_str!("../../../web-client/dist/more-formats.js")),
     ("more-formats.js.map", include_str!("../../../web-client/dist/more-formats.js.map")),
+    ("messages.js", include_str!("../../../web-client/dist/messages.js")),
+    ("messages.js.map", include_str!("../../../web-client/dist/messages.js.map")),
     ("job-card.js", include_str!("../../../web-client/dist/job-card.js")),
     ("job-card.js.map", include_str!("../../../web-client/dist/job-card.js.map")),
 ];
