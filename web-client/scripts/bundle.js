@@ -16,6 +16,8 @@ export const ENTRIES = {
   "more-formats": "src/more-formats.js",
   "job-card": "src/job-card.js",
   messages: "src/messages.js",
+  forms: "src/forms.js",
+  model: "src/model.js",
 };
 
 /**
@@ -36,10 +38,18 @@ export function bundle(entryPoints, write = false) {
     charset: "utf8",
     legalComments: "none",
     metafile: true,
-    plugins: [styles],
+    plugins: [styles, parts],
     write,
   });
 }
+
+/** What is loaded when it is used is a file of its own, which the bundle asks for beside itself. */
+const parts = {
+  name: "parts",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\// }, ({ kind, path }) => (kind === "dynamic-import" ? { path, external: true } : undefined));
+  },
+};
 
 /** Sheets in the sources are for reading; in the bundle they have no blanks, and as many lines after as before. */
 const styles = {

@@ -8,7 +8,8 @@
  * @module
  */
 
-import { controlValue, filesOf, formValues, hasPassword, isFilledIn, reset } from "./forms.js";
+import { labels } from "./labels.js";
+import { later, parts } from "./later.js";
 import { HELD, KEYS } from "./template.js";
 import { removing } from "./view.js";
 
@@ -24,7 +25,7 @@ import { removing } from "./view.js";
  * @property {(path: import("./model.js").Path, value: unknown, options: SendOptions) => Promise<unknown>} set
  */
 
-/** @typedef {{ secret?: boolean, onState?: (state: string) => void }} SendOptions */
+/** @typedef {{ secret?: boolean | undefined, onState?: (state: string) => void }} SendOptions */
 
 /**
  * An element with `w-on`.
@@ -80,6 +81,8 @@ export class Actions {
   listen(part, element, scope) {
     if (!this.#parts.has(part)) {
       this.#parts.add(part);
+      // Nothing waits for it: whoever is quicker is heard when it is there.
+      if (part.forms && !parts.forms) later("forms").catch(() => {});
       for (const { type } of part.handlers) {
         this.#types.add(type);
         // Adding the same listener again does nothing.
@@ -130,17 +133,23 @@ export class Actions {
     if (handler.throttle_ms || handler.modifiers.has("once")) {
       bound.fired = new Map(bound.fired).set(handler, event.timeStamp);
     }
-    this.page.during(event);
-    try {
-      for (const step of handler.steps) {
-        if ("local" in step) this.page.assign(step.local, step.expression.read(scope));
-        else {
-          this.page.settle();
-          void this.#send(step.action, payload(part, scope, element, event), bound, element);
+    const act = () => {
+      this.page.during(event);
+      try {
+        for (const step of handler.steps) {
+          if ("local" in step) this.page.assign(step.local, step.expression.read(scope));
+          else {
+            this.page.settle();
+            void this.#send(step.action, payload(part, scope, element, event), bound, element);
+          }
         }
+      } finally {
+        this.page.during(null);
       }
-    } finally {
-      this.page.during(null);
+    };
+    if (!part.forms || parts.forms) act();
+    else {
+      later("forms").then(act, () => this.refuse(nameOf(handler), { code: "not_loaded", text: labels.not_loaded }, element));
     }
   }
 
@@ -158,7 +167,8 @@ export class Actions {
     const tells = !element.hasAttribute("w-busy");
     if (tells) element.setAttribute("aria-busy", "true");
     this.mend(element, action);
-    const secret = part.secret || (element.localName === "form" && hasPassword(element));
+    const { forms } = part.forms ? parts : NO_PARTS;
+    const secret = part.secret || (element.localName === "form" && forms?.hasPassword(element));
     /** @param {string} state */
     const onState = (state) => element.setAttribute("w-state", state);
     let restore;
@@ -168,13 +178,13 @@ export class Actions {
         : action === "$dismiss" ? this.app.dismiss(value === undefined || value === null ? null : String(value))
         : this.app.action(action, value, { secret, onState });
       this.page.moved();
-      const files = filesOf(element);
+      const files = forms?.filesOf(element);
       if (files) {
         const detail = /** @type {Files} */ ({ action, files, outcome });
         element.dispatchEvent(new CustomEvent("w-files", { bubbles: true, detail }));
       }
       // Now, and not with the outcome: whoever types on at once does so into an empty field.
-      if (part.reset) restore = reset(element);
+      if (part.reset) restore = forms?.reset(element);
       await outcome;
     } catch (error) {
       restore?.();
@@ -260,17 +270,23 @@ function passes({ modifiers }, element, event) {
  * @param {Event} event
  */
 function payload(part, scope, element, event) {
+  const { forms } = part.forms ? parts : NO_PARTS;
   const named = part.named.map(([name, expression]) => [name, expression.read(scope) ?? null]);
   let base = part.whole ? part.whole.read(scope) ?? null : null;
-  if (event.type === "submit" && element.localName === "form") {
+  if (forms && event.type === "submit" && element.localName === "form") {
     const { submitter } = /** @type {SubmitEvent} */ (event);
-    const fields = formValues(/** @type {HTMLFormElement} */ (element), submitter);
+    const fields = forms.formValues(/** @type {HTMLFormElement} */ (element), submitter);
     base = isObject(base) ? { ...base, ...fields } : fields;
-  } else if (!part.whole && !named.length && isFilledIn(element)) {
-    return controlValue(element);
+  } else if (!part.whole && !named.length && forms?.isFilledIn(element)) {
+    return forms.controlValue(element);
   }
   if (!named.length) return base;
   return { ...(isObject(base) ? base : {}), ...Object.fromEntries(named) };
+}
+
+/** @param {Handler} handler */
+function nameOf({ steps }) {
+  return steps.map((step) => ("action" in step ? step.action : step.local)).join();
 }
 
 /**
@@ -304,6 +320,8 @@ function disable(element) {
 /** How many places of errors were given an id. */
 let places = 0;
 
+/** @type {import("./later.js").Parts} */
+const NO_PARTS = {};
 const BOUND = Symbol("windlass");
 /** @typedef {Element & { [BOUND]?: Bound }} BoundElement */
 

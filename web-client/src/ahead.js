@@ -9,9 +9,7 @@
  */
 
 import { own } from "./own.js";
-import { apply } from "./patch.js";
-
-/** @import { Json, JsonObject, Op } from "./patch.js" */
+/** @import { Json, Op } from "./patch.js" */
 /** @import { Path } from "./model.js" */
 
 export class Ahead {
@@ -19,13 +17,12 @@ export class Ahead {
   #writes = new Map();
   #changed;
 
-  /** @param {(path: Path) => void} changed what stands over a path is another value, or nothing any more */
+  /**
+   * @param {(opsOf: (document: object) => Op[]) => void} changed what stands over a path is another value, or nothing any
+   *   more; the ops set there what a document has
+   */
   constructor(changed) {
     this.#changed = changed;
-  }
-
-  get isEmpty() {
-    return this.#writes.size === 0;
   }
 
   /**
@@ -36,7 +33,7 @@ export class Ahead {
   put(who, path, value) {
     this.#writes.delete(who);
     this.#writes.set(who, { path, value });
-    this.#changed(path);
+    this.#changed((document) => setOf(document, path));
   }
 
   /** @param {object} who */
@@ -44,7 +41,7 @@ export class Ahead {
     const write = this.#writes.get(who);
     if (!write) return;
     this.#writes.delete(who);
-    this.#changed(write.path);
+    this.#changed((document) => setOf(document, write.path));
   }
 
   /**
@@ -53,14 +50,6 @@ export class Ahead {
    */
   ops(document) {
     return [...this.#writes.values()].flatMap(({ path, value }) => setOf(document, path, value));
-  }
-
-  /**
-   * @param {object} document
-   * @returns {object}
-   */
-  over(document) {
-    return this.isEmpty ? document : apply(/** @type {JsonObject} */ (document), this.ops(document));
   }
 }
 

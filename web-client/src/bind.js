@@ -8,10 +8,10 @@
  */
 
 import { Actions } from "./actions.js";
-import { Ahead, setOf } from "./ahead.js";
-import { tell, toConsole } from "./report.js";
 import { adopt } from "./dom.js";
-import { later } from "./later.js";
+import { later, parts } from "./later.js";
+import { apply } from "./patch.js";
+import { tell, toConsole } from "./report.js";
 import { route, Spot } from "./spots.js";
 import { Strangers } from "./strangers.js";
 import { compile } from "./template.js";
@@ -75,7 +75,8 @@ class BoundPage extends Spot {
   connection = new Spot({});
   location = new Spot({});
   ready = false;
-  ahead = new Ahead((path) => this.#ahead(path));
+  /** @type {Page["ahead"]} */
+  ahead;
   /** @type {Page["models"]} */
   models = new Set();
   /** @type {Watcher[]} */
@@ -84,6 +85,10 @@ class BoundPage extends Spot {
   #timed = new Set();
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #clock;
+  /** @type {Set<Awaited>} */
+  #awaited = new Set();
+  /** @type {string[]} parts that could not be loaded */
+  #missing = [];
   /** Parts that the page uses are not there yet; it waits for them with its first document, so that it does not flicker. */
   #loading = false;
   /** @type {Watcher[]} changes of nodes that are due now */
@@ -142,7 +147,12 @@ class BoundPage extends Spot {
       (element) => this.#forget(element),
     );
     this.#undo.push(app.onCommit((commit) => this.#commit(commit)));
-    this.#on(app, "connection", () => this.#update(() => this.#connection()));
+    this.#on(app, "connection", () => {
+      this.#update(() => this.#connection());
+      // What was not to be had may be now.
+      for (const name of this.#missing.splice(0)) this.#found.later.add(name);
+      if (this.#found.later.size) this.#load(() => {});
+    });
     for (const type of ["hashchange", "popstate"]) this.#on(window, type, () => this.#update(() => this.#location()));
     this.#on(app, "navigated", () => this.#update(() => this.#location()));
     // Before the session's own listener, which is the last word of this page.
@@ -165,7 +175,10 @@ class BoundPage extends Spot {
     this.#found.later.clear();
     try {
       await Promise.all(names.map(later));
+      for (const model of this.#awaited) model.come();
+      this.#awaited.clear();
     } catch (error) {
+      this.#missing.push(...names);
       tell(this.report, { code: "not_loaded", details: [names.join(), error] });
     }
     this.#update(then);
@@ -195,6 +208,26 @@ class BoundPage extends Spot {
   /** @type {import("./view.js").Page["listen"]} */
   listen(part, element, scope) {
     this.actions.listen(part, element, scope);
+  }
+
+  /** @type {Page["model"]} */
+  model(part, control, scope) {
+    if (parts.Model) return this.live(part, control, scope);
+    const model = new Awaited(part, control, scope, this);
+    this.#awaited.add(model);
+    return model;
+  }
+
+  /** @param {Awaited} model */
+  dismiss(model) {
+    this.#awaited.delete(model);
+  }
+
+  /** @type {(...parts: Parameters<Page["model"]>) => import("./model.js").Model} */
+  live(part, control, scope) {
+    const { Ahead, Model } = /** @type {Required<typeof parts>} */ (parts);
+    this.ahead ??= new Ahead((opsOf) => this.#ahead(opsOf));
+    return new Model(part, control, scope, this);
   }
 
   /** @type {Page["set"]} */
@@ -284,9 +317,10 @@ class BoundPage extends Spot {
     const first = !this.ready;
     this.#update(() => {
       // What stands over the document changes its rows anew, where they are now.
-      const told = ops && !first ? route(this, [...ops, ...this.ahead.ops(document)]) : [];
+      const ahead = this.ahead?.ops(document) ?? [];
+      const told = ops && !first ? route(this, [...ops, ...ahead]) : [];
       if (first) this.#begin(document);
-      this.settle(this.ahead.over(document), this.mark);
+      this.settle(apply(/** @type {import("./patch.js").JsonObject} */ (document), ahead), this.mark);
       this.#connection();
       this.#finish();
       for (const list of told) list.forget();
@@ -306,14 +340,15 @@ class BoundPage extends Spot {
   /**
    * What was written here has become another value.
    *
-   * @param {import("./model.js").Path} path
+   * @param {(document: object) => Op[]} opsOf
    */
-  #ahead(path) {
+  #ahead(opsOf) {
     const { document } = this.app;
     if (!document || !this.ready || this.#stale) return;
     this.#update(() => {
-      const told = route(this, [...setOf(document, path), ...this.ahead.ops(document)]);
-      this.settle(this.ahead.over(document), this.mark);
+      const ahead = this.ahead?.ops(document) ?? [];
+      const told = route(this, [...opsOf(document), ...ahead]);
+      this.settle(apply(/** @type {import("./patch.js").JsonObject} */ (document), ahead), this.mark);
       this.#finish();
       for (const list of told) list.forget();
     });
@@ -411,6 +446,47 @@ class BoundPage extends Spot {
       tie.release();
       if ("restore" in tie) /** @type {{ restore: () => void }} */ (tie).restore();
     }
+  }
+}
+
+/** Stands for a `w-model` until the part of the client that has them is there. */
+class Awaited {
+  queued = false;
+  #edited = false;
+  /** @type {import("./model.js").Model | undefined} */
+  #model;
+
+  /**
+   * @param {import("./template.js").ModelPart} part
+   * @param {import("./model.js").AnyControl} node
+   * @param {import("./expression.js").Scope} scope
+   * @param {BoundPage} page
+   */
+  constructor(part, node, scope, page) {
+    this.part = part;
+    this.node = node;
+    this.scope = scope;
+    this.page = page;
+    node.addEventListener("input", () => (this.#edited = true), { once: true });
+  }
+
+  come() {
+    const { part, node, scope, page } = this;
+    this.#model = page.live(part, node, scope);
+    // What was typed meanwhile stands.
+    if (this.#edited) this.#model.edit();
+    else if (page.ready) this.refresh();
+  }
+
+  refresh() {
+    this.#model?.refresh();
+  }
+
+  release() {
+    const { part, scope, page } = this;
+    unsubscribe(part.outside, this, scope);
+    page.dismiss(this);
+    this.#model?.release();
   }
 }
 

@@ -9,6 +9,13 @@
  * @module
  */
 
+/** @typedef {{ formValues: typeof formValues, controlValue: typeof controlValue, isFilledIn: typeof isFilledIn, filesOf: typeof filesOf, reset: typeof reset, hasPassword: typeof hasPassword }} Forms */
+
+/** Loaded by pages where a form or a control sends something. @param {import("./later.js").Kit} kit */
+export default function install({ parts }) {
+  parts.forms = { formValues, controlValue, isFilledIn, filesOf, reset, hasPassword };
+}
+
 /** @typedef {{ name: string, size: number, type: string }} FileValue what an app learns of a file before it has it */
 /** @typedef {string | number | boolean | null | string[] | FileValue[]} FieldValue */
 

@@ -13,6 +13,8 @@ export const labels = {
   events_lost: (/** @type {number} */ count) =>
     count === 1 ? "One notification was lost." : `${count} notifications were lost.`,
 
+  not_loaded: "A part of this page is missing: try again when the connection is back.",
+
   connection: "Connection",
   connecting: "Connecting…",
   reconnecting: "Reconnecting…",

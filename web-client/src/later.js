@@ -1,6 +1,6 @@
 /**
- * Parts of the client that are loaded when a page uses them: they lie beside its own file, and get what they need of it
- * handed in, so that there is one table of labels and of formats.
+ * Parts of the client that are loaded when a page uses them. In the bundle they are files beside its own, and get what
+ * they share with it handed in, so that there is one table of labels and of formats.
  *
  * @module
  */
@@ -10,20 +10,28 @@ import { cached, formats, language, numbers } from "./formats.js";
 import { labels } from "./labels.js";
 
 /**
- * What parts leave behind for the bundle.
+ * What parts leave here for the others.
  *
- * @type {{ describe?: (problem: import("./report.js").Problem) => string }}
+ * @typedef {object} Parts
+ * @property {(problem: import("./report.js").Problem) => string} [describe]
+ * @property {import("./forms.js").Forms} [forms]
+ * @property {typeof import("./model.js").Model} [Model]
+ * @property {typeof import("./ahead.js").Ahead} [Ahead]
  */
+
+/** @type {Parts} */
 export const parts = {};
 
 const kit = { ...dom, cached, formats, labels, language, numbers, parts };
 /** @typedef {typeof kit} Kit what such a part is handed; its default export takes it */
 
-/** Written out each, so that bundlers take the files along. @type {{ [name: string]: () => URL }} */
+/** Written out each, so that bundlers see them. @type {{ [name: string]: () => Promise<{ default: (kit: Kit) => void }> }} */
 const FILES = {
-  "more-formats": () => new URL("./more-formats.js", import.meta.url),
-  messages: () => new URL("./messages.js", import.meta.url),
-  "job-card": () => new URL("./job-card.js", import.meta.url),
+  "more-formats": () => import("./more-formats.js"),
+  "job-card": () => import("./job-card.js"),
+  messages: () => import("./messages.js"),
+  forms: () => import("./forms.js"),
+  model: () => import("./model.js"),
 };
 
 /** @type {Map<string, Promise<void>>} */
@@ -36,10 +44,17 @@ const loading = new Map();
 export function later(name) {
   let loaded = loading.get(name);
   if (!loaded) {
-    loaded = import(String(FILES[name]?.())).then((part) => part.default(kit));
+    loaded = load(name);
     loading.set(name, loaded);
     // Without a network now, there may be one when the next one asks.
     loaded.catch(() => loading.delete(name));
   }
   return loaded;
+}
+
+/** @param {string} name */
+async function load(name) {
+  const part = await FILES[name]?.();
+  if (!part) throw new Error(`no part ${name}`);
+  part.default(kit);
 }

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { Ahead } from "./ahead.js";
 import { outer } from "./expression.js";
 import { controlValue } from "./forms.js";
 import { own } from "./own.js";
@@ -18,6 +19,11 @@ import { own } from "./own.js";
 /** @typedef {import("./template.js").RowPlace} RowPlace */
 /** @typedef {import("./view.js").Page} Page */
 /** @typedef {(string | { [key: string]: unknown })[]} Path */
+
+/** Loaded by pages that have one. @param {import("./later.js").Kit} kit */
+export default function install({ parts }) {
+  Object.assign(parts, { Ahead, Model });
+}
 
 /** A control of the page, with all that those there are have. */
 /** @typedef {HTMLInputElement & { options: HTMLOptionsCollection }} AnyControl */
@@ -47,7 +53,7 @@ export class Model {
     const { signal } = this.#listeners;
     /** @type {(type: string, listener: (event: Event) => void) => void} */
     const on = (type, listener) => control.addEventListener(type, listener, { signal });
-    on("input", () => this.#edit());
+    on("input", () => this.edit());
     on("change", () => this.send());
     on("blur", () => this.send());
     on("keydown", (event) => {
@@ -58,7 +64,7 @@ export class Model {
     on("compositionend", () => {
       this.#composing = false;
       // Chromium tells of the input before, others after; what has not changed is not sent again.
-      this.#edit();
+      this.edit();
     });
   }
 
@@ -72,13 +78,14 @@ export class Model {
     show(this.control, value);
   }
 
-  #edit() {
+  /** The person has typed or chosen something. */
+  edit() {
     if (this.#composing) return;
     this.#edited = true;
     const { part, page } = this;
     page.models.add(this);
     if (part.lazy) return;
-    page.ahead.put(this, this.#path(), this.#value());
+    page.ahead?.put(this, this.#path(), this.#value());
     if (part.debounce_ms) {
       clearTimeout(this.#pause);
       this.#pause = setTimeout(() => this.send(), part.debounce_ms);
@@ -134,7 +141,7 @@ export class Model {
     const onState = (state) => control.setAttribute("w-state", state);
     this.#running++;
     this.#sending = value;
-    page.ahead.put(this, path, value);
+    page.ahead?.put(this, path, value);
     page.actions.mend(control, this.part.name);
     let refused = false;
     try {
@@ -151,7 +158,7 @@ export class Model {
     if (this.#edited && !this.part.lazy && !this.part.debounce_ms) this.send();
     if (this.#running) return;
     this.#sending = NOTHING;
-    if (!this.#edited || this.part.lazy) page.ahead.drop(this);
+    if (!this.#edited || this.part.lazy) page.ahead?.drop(this);
     if (this.#edited) return;
     // What was refused stays, so that it can be mended.
     if (refused) this.#shown = this.part.expression.read(this.scope);

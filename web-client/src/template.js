@@ -10,6 +10,7 @@
 
 import { parse, parseBusy, parseEach, parseHandler } from "./expression.js";
 import { isControl } from "./forms.js";
+import { parts } from "./later.js";
 import { BindError, tell } from "./report.js";
 
 /** @typedef {import("./expression.js").Dependency} Dependency */
@@ -65,6 +66,7 @@ import { BindError, tell } from "./report.js";
  * @property {boolean} disable
  * @property {boolean} reset
  * @property {boolean} secret
+ * @property {boolean} forms sends what is filled in, or empties it
  */
 
 /**
@@ -162,6 +164,7 @@ class Compiler {
       disable: element.hasAttribute("w-disable"),
       reset: element.hasAttribute("w-reset"),
       secret: element.hasAttribute("w-secret"),
+      forms: element.localName === "form" || isControl(element) || element.hasAttribute("w-reset"),
     };
     let filled = false;
     for (const { name, value } of [...element.attributes]) {
@@ -240,6 +243,7 @@ class Compiler {
     if (!mode && name !== "w-model") {
       throw new BindError("unknown_attribute", "model");
     }
+    if (!parts.Model) this.found.later.add("model");
     const expression = this.expression(value, element, name);
     const [address] = expression.uses;
     if (!expression.plain || address?.base !== "value") {

@@ -9,7 +9,6 @@
  */
 
 import { outer } from "./expression.js";
-import { Model } from "./model.js";
 import { Spot } from "./spots.js";
 
 /** @typedef {import("./expression.js").Dependency} Dependency */
@@ -34,13 +33,14 @@ import { Spot } from "./spots.js";
  * @property {(watcher: Watcher, on: boolean) => void} time watches or ceases to watch what changes as time goes by
  * @property {(watcher: Watcher) => void} mark
  * @property {(part: ActionPart, element: Element, scope: Scope) => void} listen
+ * @property {(part: import("./template.js").ModelPart, control: import("./model.js").AnyControl, scope: Scope) => Watcher & Tie} model
  * @property {Set<{ send: () => void }>} models with an edit that is not sent
  * @property {(path: Path, value: unknown, options: SendOptions) => Promise<unknown>} set
  * @property {import("./actions.js").Actions} actions
  * @property {typeof unsubscribe} unsubscribe
  * @property {(element: Element) => void} appeared a condition holds now
  * @property {(element: HTMLElement) => void} refocus gives it the focus as soon as it can have it
- * @property {import("./ahead.js").Ahead} ahead
+ * @property {import("./ahead.js").Ahead | undefined} ahead there when models are
  */
 
 /** @typedef {{ release: () => void, node?: Node }} Tie */
@@ -72,7 +72,7 @@ export function grow(template, root, scope, page, row) {
       part.kind === "show"
         ? new Binding(part, node, scope, page)
         : part.kind === "model"
-        ? new Model(part, /** @type {import("./model.js").AnyControl} */ (node), scope, page)
+        ? page.model(part, /** @type {import("./model.js").AnyControl} */ (node), scope)
         : new (part.kind === "each" ? Each : Condition)(part, /** @type {Comment} */ (node), scope, page);
     // A list of a plain path is told by its spot, with the ops that led there.
     if (!(part.kind === "each" && part.expression.plain)) {

@@ -226,13 +226,17 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The client, and the parts of it that a page loads when it uses them.
-const CLIENT: [(&str, &str); 8] = [
+const CLIENT: [(&str, &str); 12] = [
     ("windlass.js", include_str!("../../../web-client/dist/windlass.js")),
     ("windlass.js.map", include_str!("../../../web-client/dist/windlass.js.map")),
     ("more-formats.js", include_str!("../../../web-client/dist/more-formats.js")),
     ("more-formats.js.map", include_str!("../../../web-client/dist/more-formats.js.map")),
     ("messages.js", include_str!("../../../web-client/dist/messages.js")),
     ("messages.js.map", include_str!("../../../web-client/dist/messages.js.map")),
+    ("forms.js", include_str!("../../../web-client/dist/forms.js")),
+    ("forms.js.map", include_str!("../../../web-client/dist/forms.js.map")),
+    ("model.js", include_str!("../../../web-client/dist/model.js")),
+    ("model.js.map", include_str!("../../../web-client/dist/model.js.map")),
     ("job-card.js", include_str!("../../../web-client/dist/job-card.js")),
     ("job-card.js.map", include_str!("../../../web-client/dist/job-card.js.map")),
 ];

@@ -20,8 +20,9 @@ for (const name of WINDOW) globalThis[name] = window[name];
 // The custom elements extend what HTMLElement is when they are loaded.
 export const { bind } = await import("../../src/bind.js");
 
-// So that what is wrong with a page is told at once, in words.
-await (await import("../../src/later.js")).later("messages");
+// There already, so that what follows from an event follows at once.
+const { later } = await import("../../src/later.js");
+await Promise.all(["messages", "forms", "model"].map(later));
 
 /** A session whose document changes when the test says so, and which remembers what it was asked. */
 export class FakeApp extends EventTarget {
