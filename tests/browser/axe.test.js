@@ -5,10 +5,10 @@
 
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
-import { after, test } from 'node:test'
+import { after } from 'node:test'
 
 import { at, shown, startHeavy, toast } from './demo.js'
-import { closeBrowser, expectText, withWorld } from './harness.js'
+import { closeBrowser, expectText, inject, test, withWorld } from './harness.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -32,6 +32,7 @@ test('axe finds nothing on the demo, with a toast, the bar and a job', withWorld
 
 test('axe finds nothing on the job console at work', withWorld(async ({ open }) => {
   const page = await open('/console/')
+  await page.waitForFunction(() => !document.querySelector('[w-cloak]'))
   await clean(page)
   await page.getByRole('button', { name: 'Start 60 jobs' }).click()
   await expectText(page, '#running', '4')
@@ -63,9 +64,7 @@ for (const path of ['/training/', '/chat/', '/csv/']) {
 
 /** @param {Page} page */
 async function clean(page) {
-  const session = await page.context().newCDPSession(page)
-  // The page's own policy lets no test put a script into it; the debugger may evaluate.
-  await session.send('Runtime.evaluate', { expression: AXE })
+  await inject(page, AXE)
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
     const found = await page.evaluate(async () => {

@@ -4,9 +4,9 @@
  */
 
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after } from 'node:test'
 
-import { closeBrowser, expectText, screenshots, withWorld } from './harness.js'
+import { closeBrowser, expectText, screenshots, test, withWorld } from './harness.js'
 
 /** @import { Page } from 'playwright-core' */
 

@@ -5,11 +5,11 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { after, test } from 'node:test'
+import { after } from 'node:test'
 import { promisify } from 'node:util'
 
 import { toast } from './demo.js'
-import { closeBrowser, expectText, screenshots, withWorld } from './harness.js'
+import { closeBrowser, expectText, screenshots, test, withWorld } from './harness.js'
 
 /** @import { Page } from 'playwright-core' */
 

@@ -157,13 +157,3 @@ export async function watchText(page) {
 export async function story(page) {
   return at(page, '#body').textContent()
 }
-
-/**
- * The bytes of each message that the server sends from now on.
- * @param {Page} page before it is opened, or it connects again
- */
-export function received(page) {
-  const frames = /** @type {string[]} */ ([])
-  page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(String(payload))))
-  return frames
-}

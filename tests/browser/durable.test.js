@@ -7,10 +7,10 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { after, test } from 'node:test'
+import { after } from 'node:test'
 
 import { addOne, at, bar, isMarked, mark, shown, startText, streamed } from './demo.js'
-import { closeBrowser, expectText, withWorld } from './harness.js'
+import { closeBrowser, expectText, test, withWorld } from './harness.js'
 
 const folders = /** @type {string[]} */ ([])
 after(async () => {

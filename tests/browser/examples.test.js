@@ -4,10 +4,10 @@
  */
 
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after } from 'node:test'
 
 import { addOne, at, button, shown, startText, story, STORY, streamed, streamedAll, watchText } from './demo.js'
-import { closeBrowser, expectText, withWorld } from './harness.js'
+import { closeBrowser, expectText, test, withWorld } from './harness.js'
 
 after(closeBrowser)
 

@@ -1,5 +1,5 @@
 /**
- * A world for one test: the demo's server, the proxy before it, and pages in Chromium.
+ * A world for one test: the demo's server, the proxy before it, and pages in a browser.
  *
  *     test('the counter counts', withWorld(async ({ open, proxy }) => {
  *       const page = await open()
@@ -15,14 +15,18 @@
 
 import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
+import path from 'node:path'
+import { after, test as anyTest } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import { chromium } from 'playwright-core'
 
+import { Context, Page as OtherPage } from './driver/page.js'
+import { CHROMIUM_ONLY, ENGINE, other } from './engines.js'
 import { Proxy } from './proxy.js'
 import { Server } from './server.js'
 
-/** @import { Browser, BrowserContext, Page } from 'playwright-core' */
+/** @import { BrowserContext, Page } from 'playwright-core' */
 /**
  * What a test is given.
  * @typedef {object} World
@@ -40,26 +44,55 @@ const OUT = fileURLToPath(new URL('./out/', import.meta.url))
 const PATIENCE_MS = 20_000
 const WIDTHS = [360, 1280]
 const SCHEMES = /** @type {const} */ (['light', 'dark'])
-/** What Chromium itself logs about a network that a test has broken. */
-const NETWORK = /WebSocket connection to|ERR_(CONNECTION|EMPTY_RESPONSE|INTERNET|NETWORK|SOCKET|ABORTED)/
+/** What browsers themselves log about a network that a test has broken. */
+const NETWORK = /WebSocket connection to|ERR_(CONNECTION|EMPTY_RESPONSE|INTERNET|NETWORK|SOCKET|ABORTED)|establish a connection to the server at|connection to ws\S+ was interrupted/
 
-/** @type {Promise<Browser> | undefined} */
+/** @typedef {{ context: () => Promise<BrowserContext>, close: () => Promise<void> }} Launched */
+/** @type {Promise<Launched> | undefined} */
 let browser
 
 /** One browser for all tests of a file; contexts keep their pages apart. */
 function launch() {
-  browser ??= chromium.launch({
+  browser ??= ENGINE === 'chromium' ? launchChromium() : launchOther()
+  return browser
+}
+
+/** @returns {Promise<Launched>} */
+async function launchChromium() {
+  const launched = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     // Chromium's own sandbox cannot start for root, as in a container; the pages are ours.
     chromiumSandbox: process.getuid?.() !== 0,
   })
-  return browser
+  return { context: () => launched.newContext({ reducedMotion: 'reduce' }), close: () => launched.close() }
+}
+
+/** @returns {Promise<Launched>} */
+async function launchOther() {
+  const engine = await other()
+  const context = async () => /** @type {BrowserContext} */ (/** @type {unknown} */ (new Context(await engine.context())))
+  return { context, close: engine.close }
 }
 
 /** To be called in an `after` of each file. */
 export async function closeBrowser() {
   await (await browser)?.close()
   browser = undefined
+}
+
+const left = /** @type {string[]} */ ([])
+
+/**
+ * node's `test`, but for what only Chromium can do: see `engines.js`.
+ * @param {string} title
+ * @param {() => Promise<void>} body
+ */
+export function test(title, body) {
+  const file = path.basename(process.argv[1] ?? '')
+  const why = ENGINE === 'chromium' ? undefined : (CHROMIUM_ONLY.get(file) ?? CHROMIUM_ONLY.get(title))
+  if (why === undefined) return void anyTest(title, body)
+  if (left.length === 0) after(() => console.log(`${left.length} of ${file} for Chromium only:\n${left.join('\n')}`))
+  left.push(`  ${title}: ${why}`)
 }
 
 /**
@@ -78,9 +111,10 @@ export function withWorld(body, { options = [] } = {}) {
     let context
     try {
       proxy = await Proxy.start(servers[0].port)
-      context = await (await launch()).newContext({ reducedMotion: 'reduce' })
+      context = await (await launch()).context()
       context.setDefaultTimeout(PATIENCE_MS)
       await body(world(servers, proxy, context, complaints, options))
+      if (context instanceof Context) await context.drain()
       assert.deepEqual(complaints, [], 'a page complained')
     } catch (error) {
       await shootAll(context)
@@ -107,7 +141,11 @@ function world(servers, proxy, context, complaints, options) {
   const watch = (page) => {
     const state = { loads: 0 }
     watched.set(page, state)
-    page.on('pageerror', (error) => complaints.push(`thrown: ${error.stack ?? error}`))
+    page.on('pageerror', (error) => {
+      const text = String(error.stack ?? error)
+      // What Firefox says of a broken network looks like something thrown.
+      if (!proxy.disturbed || !NETWORK.test(text)) complaints.push(`thrown: ${text}`)
+    })
     page.on('console', (message) => {
       if (message.type() !== 'error' || (proxy.disturbed && NETWORK.test(message.text()))) return
       complaints.push(`logged: ${message.text()}`)
@@ -218,6 +256,17 @@ export async function screenshots(page, name) {
   }
   await page.emulateMedia({ colorScheme: null })
   if (before) await page.setViewportSize(before)
+}
+
+/**
+ * Runs a library's source in a page whose own policy lets nobody put a script into it; a debugger may.
+ * @param {Page} page
+ * @param {string} source
+ */
+export async function inject(page, source) {
+  if (page instanceof OtherPage) return page.inject(source)
+  const session = await page.context().newCDPSession(page)
+  await session.send('Runtime.evaluate', { expression: source })
 }
 
 /** @param {BrowserContext | undefined} context */

@@ -4,12 +4,13 @@
  */
 
 import assert from 'node:assert/strict'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, before } from 'node:test'
 
-import { closeBrowser, expectText, screenshots, withWorld } from './harness.js'
+import { CHROMIUM_ONLY } from './engines.js'
+import { closeBrowser, expectText, screenshots, test, withWorld } from './harness.js'
 
 /** Listens as the demo does, ends as it does, and serves pages with one fault each. */
 const STAND_IN = `#!${process.execPath}
@@ -88,6 +89,13 @@ test('a load that the test did not ask for fails it', async () => {
     await Promise.all([page.waitForEvent('load'), page.evaluate(() => location.reload())])
   })
   await assert.rejects(world(), (error) => /was loaded again/.test(String(error)))
+})
+
+test('what is left to Chromium is there by that name', async () => {
+  const files = (await readdir(import.meta.dirname)).filter((file) => file.endsWith('.test.js'))
+  const sources = await Promise.all(files.map((file) => readFile(new URL(file, import.meta.url), 'utf8')))
+  const lost = [...CHROMIUM_ONLY.keys()].filter((name) => !files.includes(name) && !sources.some((source) => source.includes(`test('${name}'`)))
+  assert.deepEqual(lost, [], 'engines.js names tests that are gone')
 })
 
 test('a restart puts another server behind the same address', withWorld(async ({ open, restart, reload, server }) => {

@@ -4,10 +4,10 @@
  */
 
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after } from 'node:test'
 
 import { addOne, at, job, notified, shown, startHeavy, toast } from './demo.js'
-import { closeBrowser, expectText, withWorld } from './harness.js'
+import { closeBrowser, expectText, test, withWorld } from './harness.js'
 
 /** @import { Page } from 'playwright-core' */
 

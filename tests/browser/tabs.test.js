@@ -4,12 +4,12 @@
  */
 
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after } from 'node:test'
 
 import {
   addOne, at, button, job, shown, startHeavy, startText, story, STORY, streamed, streamedAll, toast, watchText,
 } from './demo.js'
-import { closeBrowser, expectText, withWorld } from './harness.js'
+import { closeBrowser, expectText, test, withWorld } from './harness.js'
 
 /** @import { Page } from 'playwright-core' */
 

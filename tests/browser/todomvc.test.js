@@ -4,9 +4,9 @@
  */
 
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after } from 'node:test'
 
-import { closeBrowser, expectText, screenshots, withWorld } from './harness.js'
+import { closeBrowser, expectText, screenshots, test, withWorld } from './harness.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -15,7 +15,7 @@ after(closeBrowser)
 test('TodoMVC: with no todos there is an empty field with the focus, and nothing else', withWorld(async ({ open }) => {
   const page = await open('/todomvc/')
   await page.locator('.new-todo').waitFor()
-  assert.equal(await page.evaluate(() => document.activeElement?.className), 'new-todo')
+  await page.waitForFunction(() => document.activeElement?.className === 'new-todo')
   for (const selector of ['.main', '.footer', '.todo-list li']) assert.equal(await page.locator(selector).count(), 0, selector)
 }))
 
@@ -127,7 +127,7 @@ test('TodoMVC: the address filters, its link is selected, back and reload keep i
   await page.getByRole('link', { name: 'Active' }).click()
   await titles(page, 'a', 'c')
   assert.deepEqual(await selected(), ['Active'])
-  assert.match(page.url(), /#\/active$/)
+  assert.match(await page.evaluate(() => location.href), /#\/active$/)
   await page.locator('.toggle:visible').nth(0).check()
   await titles(page, 'c')
   await page.getByRole('link', { name: 'Completed' }).click()

@@ -15,8 +15,6 @@
 
 /** @param {import("./later.js").Kit} kit */
 export default function jobCard({ adopt, Base, formats, h, labels, LOOK }) {
-  const words = labels.job;
-
   class JobCard extends Base {
     /** @type {Job | null} */
     #job = null;
@@ -26,7 +24,8 @@ export default function jobCard({ adopt, Base, formats, h, labels, LOOK }) {
     #bar = h("progress", { part: "progress", max: "1" });
     #text = h("span", { part: "text" });
     #log = h("pre", { part: "log", tabindex: "0" });
-    #details = h("details", { part: "details" }, h("summary", {}, words.log), this.#log);
+    #summary = h("summary");
+    #details = h("details", { part: "details" }, this.#summary, this.#log);
     #button = h("button", { type: "button", part: "button", class: "action" });
     #card = h("div", { class: "card", part: "card" });
 
@@ -62,7 +61,7 @@ export default function jobCard({ adopt, Base, formats, h, labels, LOOK }) {
       this.#job = job;
       this.#draw();
       if (was && job && was.id === job.id && isOver(job) && !isOver(was)) {
-        this.#said.textContent = `${job.name}: ${words.status[job.status]}`;
+        this.#said.textContent = `${job.name}: ${labels.job.status[job.status]}`;
       }
     }
 
@@ -71,6 +70,8 @@ export default function jobCard({ adopt, Base, formats, h, labels, LOOK }) {
       this.hidden = !job;
       if (!job) return;
       const { name, status, attempt, rank, eta_ms, progress, text, log = [] } = job;
+      // Read anew, so that a page may change the language at any time.
+      const words = labels.job;
       this.#card.className = `card ${TONES[status] ?? "info"}`;
       write(this.#name, name);
       write(this.#status, attempt > 1 ? `${words.status[status]}, ${words.attempt(attempt)}` : words.status[status] ?? status);
@@ -83,6 +84,7 @@ export default function jobCard({ adopt, Base, formats, h, labels, LOOK }) {
       write(this.#button, isOver(job) ? words.dismiss : words.cancel);
       this.#button.setAttribute("aria-label", `${this.#button.textContent}: ${name}`);
       this.#details.hidden = !log.length;
+      write(this.#summary, words.log);
       const atEnd = this.#log.scrollTop + this.#log.clientHeight >= this.#log.scrollHeight - 4;
       write(this.#log, log.join("\n"));
       if (atEnd) this.#log.scrollTop = this.#log.scrollHeight;

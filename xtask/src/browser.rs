@@ -1,4 +1,4 @@
-//! The browser tests: Chromium found or installed, the demo built, the runner started.
+//! The browser tests: an engine found, Chromium also installed, the demo built, the runner started.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -9,31 +9,94 @@ use crate::cargo;
 use crate::steps::{Failed, Steps};
 use crate::web_client::{npm, packages};
 
+/// The engine that the browser tests run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engine {
+    /// What `cargo xtask test` runs.
+    Chromium,
+    /// Debian's firefox-esr, over WebDriver BiDi.
+    Firefox,
+    /// WebKitGTK's MiniBrowser, over WebDriver.
+    Webkit,
+}
+
+impl Engine {
+    /// As `WINDLASS_ENGINE` names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Chromium => "chromium",
+            Self::Firefox => "firefox",
+            Self::Webkit => "webkit",
+        }
+    }
+}
+
 const FOLDER: &str = "tests/browser";
 /// Where Debian puts it.
 const CHROMIUM: &str = "/usr/bin/chromium";
 const INSTALL: &str = "apt-get update && apt-get install -y chromium";
+/// Where Debian puts the others, by the variable that names another.
+const FIREFOX: (&str, &str) = ("FIREFOX", "/usr/bin/firefox-esr");
+const MINIBROWSER: (&str, &str) = ("MINIBROWSER", "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser");
+const WEBKIT_DRIVER: &str = "/usr/bin/WebKitWebDriver";
+const XVFB: &str = "/usr/bin/Xvfb";
 
-pub(crate) fn test(steps: &mut Steps) -> Result<(), Failed> {
+pub(crate) fn test(steps: &mut Steps, engine: Engine) -> Result<(), Failed> {
     packages(steps, FOLDER)?;
-    let mut chromium = PathBuf::new();
-    let way_on = format!("as root on Debian: {INSTALL}; elsewhere: set CHROMIUM to the path of a Chromium");
-    steps.step("chromium", &way_on, |_| {
-        chromium = find_or_install()?;
-        println!("{}", chromium.display());
+    let mut program = PathBuf::new();
+    let way_on = match engine {
+        Engine::Chromium => format!("as root on Debian: {INSTALL}; elsewhere: set CHROMIUM to the path of a Chromium"),
+        Engine::Firefox => {
+            "on Debian: apt-get install firefox-esr; elsewhere: set FIREFOX to the path of a Firefox".to_owned()
+        }
+        Engine::Webkit => {
+            "on Debian: apt-get install webkit2gtk-driver libwebkit2gtk-4.1-0 xvfb; MINIBROWSER is the path of another \
+             MiniBrowser"
+                .to_owned()
+        }
+    };
+    steps.step(engine.name(), &way_on, |_| {
+        program = find(engine)?;
+        println!("{}", program.display());
         Ok(())
     })?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = steps.command(cargo, "");
     build.args(["build", "--quiet", "--package", "demo"]);
     steps.run("the demo", "mend what the compiler names", &mut build)?;
-    let mut command = npm(steps, FOLDER, &["test", "--silent"]);
-    command.env("CHROMIUM", chromium);
-    steps.run_tests(
-        "browser tests",
-        "screenshots are in tests/browser/out; run again: cargo xtask browser",
-        &mut command,
-    )
+    // The others take their time for ten thousand rows.
+    let script = if engine == Engine::Chromium { "test" } else { "test:other" };
+    let mut command = npm(steps, FOLDER, &["run", script, "--silent"]);
+    command.env("WINDLASS_ENGINE", engine.name());
+    match engine {
+        Engine::Chromium => command.env("CHROMIUM", program),
+        // node knows WebSocket by itself since version 22.
+        Engine::Firefox => command.env(FIREFOX.0, program).env("NODE_OPTIONS", "--experimental-websocket"),
+        Engine::Webkit => command.env(MINIBROWSER.0, program),
+    };
+    let way_on =
+        format!("screenshots are in tests/browser/out; run again: cargo xtask browser --engine {}", engine.name());
+    steps.run_tests(&format!("browser tests in {}", engine.name()), &way_on, &mut command)
+}
+
+/// The program of an engine.
+fn find(engine: Engine) -> Result<PathBuf> {
+    match engine {
+        Engine::Chromium => find_or_install(),
+        Engine::Firefox => chosen_or(FIREFOX),
+        Engine::Webkit => {
+            for needed in [WEBKIT_DRIVER, XVFB] {
+                anyhow::ensure!(Path::new(needed).is_file(), "there is no {needed}");
+            }
+            chosen_or(MINIBROWSER)
+        }
+    }
+}
+
+fn chosen_or((variable, debian): (&str, &str)) -> Result<PathBuf> {
+    let program = std::env::var_os(variable).map_or_else(|| PathBuf::from(debian), PathBuf::from);
+    anyhow::ensure!(program.is_file(), "there is no {}", program.display());
+    Ok(program)
 }
 
 /// `bench page`: the table of `examples/bench_page` in Chromium. Only JSON lines go to stdout.

@@ -33,8 +33,12 @@ enum Command {
     Bundle,
     /// Only the model check of the jobs' races
     Loom,
-    /// Only the browser tests
-    Browser,
+    /// Only the browser tests, in one engine; `test` runs them in Chromium
+    Browser {
+        /// Debian's packages: firefox-esr; webkit2gtk-driver, libwebkit2gtk-4.1-0 and xvfb
+        #[arg(long, value_enum, default_value = "chromium")]
+        engine: browser::Engine,
+    },
     /// Kill the demo with `kill -9` at random moments, again and again; `test` does so for 20 rounds
     Crash {
         /// How many rounds, each with a seed of its own
@@ -67,7 +71,7 @@ fn main() -> ExitCode {
         Command::Check => (check(&mut steps), false),
         Command::Bundle => (web_client::bundle(&mut steps), false),
         Command::Loom => (cargo::loom(&mut steps), true),
-        Command::Browser => (browser::test(&mut steps), true),
+        Command::Browser { engine } => (browser::test(&mut steps, engine), true),
         Command::Crash { rounds, seed } => (cargo::crash(&mut steps, rounds, seed), true),
         Command::Fuzz { options } => return cargo::fuzz(&options),
         // A bench prints JSON lines and nothing else on stdout, so that they can be piped.
@@ -95,7 +99,7 @@ fn test(steps: &mut Steps) -> Result<(), Failed> {
     cargo::doctests(steps)?;
     cargo::loom(steps)?;
     web_client::test(steps)?;
-    browser::test(steps)
+    browser::test(steps, browser::Engine::Chromium)
 }
 
 #[cfg(test)]

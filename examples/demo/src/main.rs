@@ -96,6 +96,7 @@ async fn main() -> Result {
         .router(source::router())
         .nest("/chat", options.keep("chat", chat::app()))
         .nest("/console", options.keep("console", console::app()))
+        .nest("/controls", options.keep("controls", controls::app()))
         .nest("/csv", options.keep("csv", csv::app()))
         .nest("/sweep", options.keep("sweep", sweep::app()))
         .nest("/todomvc", options.keep("todomvc", todomvc::app()))

@@ -34,7 +34,7 @@ const END: &str = "</section>\n";
 
 const PAGE: &str = include_str!("../page/index.html");
 
-const FILES: [(&str, &str); 26] = [
+const FILES: [(&str, &str); 28] = [
     ("training.rs", include_str!("../../training/src/lib.rs")),
     ("network.rs", include_str!("../../training/src/network.rs")),
     ("training.html", include_str!("../../training/page/index.html")),
@@ -48,6 +48,8 @@ const FILES: [(&str, &str); 26] = [
     ("chat.rs", include_str!("../../chat/src/lib.rs")),
     ("chat.html", include_str!("../../chat/page/index.html")),
     ("console.rs", include_str!("../../console/src/lib.rs")),
+    ("controls.rs", include_str!("../../controls/src/lib.rs")),
+    ("controls.html", include_str!("../../controls/page/index.html")),
     ("console.html", include_str!("../../console/page/index.html")),
     ("todomvc.rs", include_str!("../../todomvc/src/lib.rs")),
     ("todomvc.html", include_str!("../../todomvc/page/index.html")),

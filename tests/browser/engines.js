@@ -1,0 +1,34 @@
+/**
+ * The engines that the tests run in, and the tests that only Chromium can run, with the reason.
+ *
+ * Chromium is driven by Playwright. Firefox and WebKit are Debian's, by `driver/`: `WINDLASS_ENGINE=firefox`.
+ * @module
+ */
+
+import { firefox } from './driver/firefox.js'
+import { webkit } from './driver/webkit.js'
+
+const programs = { firefox: process.env.FIREFOX ?? '/usr/bin/firefox-esr', webkit: process.env.MINIBROWSER ?? '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser' }
+
+/** `chromium`, `firefox` or `webkit`. */
+export const ENGINE = process.env.WINDLASS_ENGINE ?? 'chromium'
+
+/** The engine that Playwright does not drive. */
+export function other() {
+  if (ENGINE === 'firefox') return firefox(programs.firefox)
+  if (ENGINE === 'webkit') return webkit(programs.webkit)
+  throw new Error(`WINDLASS_ENGINE is ${ENGINE}; it is chromium, firefox or webkit`)
+}
+
+const HARNESS = "it is about Playwright's own pages"
+const HEAP = 'only its debugger collects and measures the heap'
+const LOOK = 'only it can be told a colour scheme'
+
+/** Files, or titles of tests. @type {Map<string, string>} */
+export const CHROMIUM_ONLY = new Map([
+  ['harness.test.js', HARNESS],
+  ['look.test.js', LOOK],
+  ['after ten thousand changes of a list the heap is what it was', HEAP],
+  ['elements that another script adds and takes out leave nothing behind', HEAP],
+  ['[RESUME-1] a page that was frozen while its connection died goes on without a reload', 'only its debugger freezes pages'],
+])
