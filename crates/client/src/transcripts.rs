@@ -155,7 +155,10 @@ impl Run {
             if self.socket != before || self.unread().is_some() {
                 return Err(format!("but it said {:?}", self.unread()));
             }
-        } else if !["sessions", "other_page", "drain", "settle"].iter().any(|of_server| step.get(of_server).is_some()) {
+        } else if !["sessions", "other_page", "late", "drain", "settle"]
+            .iter()
+            .any(|of_server| step.get(of_server).is_some())
+        {
             return Err("a step of no known kind".to_owned());
         }
         self.settle();

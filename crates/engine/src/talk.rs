@@ -30,8 +30,10 @@ impl<A: App> Session<A> {
                     .push(Output::Send(held.id, Bytes::from_static(frame::ask(client.stream.dialect).as_bytes())));
                 let deadline = now + TAKEOVER_ANSWER;
                 let contender = Box::new(Contender { connection, hello, deadline });
+                let instance = contender.hello.instance.clone();
                 if let Some(earlier) = client.contender.replace(contender) {
-                    self.outputs.push(Output::Close(earlier.connection, CloseCode::InUse.into()));
+                    let code = replaced(&earlier.hello.instance, &instance, CloseCode::InUse);
+                    self.outputs.push(Output::Close(earlier.connection, code.into()));
                 }
             }
             held => {
@@ -80,7 +82,8 @@ impl<A: App> Session<A> {
         let old = client.connection.take();
         let is_return = old.is_some();
         if let Some(old) = old {
-            self.outputs.push(Output::Close(old.id, CloseCode::TakenOver.into()));
+            let code = replaced(&old.instance, &hello.instance, CloseCode::TakenOver);
+            self.outputs.push(Output::Close(old.id, code.into()));
         }
         let saved_turn = self.durable.as_ref().map_or(0, |durable| durable.saved);
         let resumes_at = match client.resumes_at(hello, options.epoch) {
@@ -418,6 +421,14 @@ impl<A: App> Session<A> {
             consumed.push((client.id, seq));
         }
     }
+}
+
+/// How a connection is closed in whose place a later hello comes: `by_another` page, or by its own.
+///
+/// The hello of a page's own earlier connection may come after that of its newer one, which is the one it listens to.
+/// It has to come back then, and not to think that another page has its client.
+fn replaced(instance: &str, by: &str, by_another: CloseCode) -> CloseCode {
+    if instance == by { CloseCode::Silent } else { by_another }
 }
 
 /// What a connection is welcomed with.

@@ -276,8 +276,47 @@ fn small_messages_are_answered() {
 fn the_same_page_takes_over_at_once() {
     let mut bench = connected();
     bench.hello_with(2, "a", json!({ "epoch": EPOCH, "n": 1 }));
-    assert_eq!(bench.closed[&1], CloseCode::TakenOver);
+    assert_eq!(bench.closed[&1], CloseCode::Silent);
     assert_eq!(bench.take(2)[0][1]["resumed"], true);
+}
+
+/// [TAKEOVER-3] A page opened a second connection, since nothing came on its first, whose hello was under way for long:
+/// it took over from the second, and the page stopped for good, taken over by itself.
+#[test]
+fn a_late_hello_of_a_page_s_own_earlier_connection_leaves_it_free_to_come_back() {
+    let mut bench = connected();
+    bench.say(1, &json!(["a", 1, "add", 1]));
+    bench.take(1);
+    // The page has lost 1, and tried with 2 and then with 3. The hello of 2 comes last.
+    bench.hello_with(3, "a", json!({ "epoch": EPOCH, "n": 2, "seq": 2 }));
+    bench.say(3, &json!(["a", 2, "add", 1]));
+    bench.take(3);
+    bench.hello_with(2, "a", json!({ "epoch": EPOCH, "n": 2, "seq": 2 }));
+    assert_eq!(bench.closed[&3], CloseCode::Silent, "a code that sends it back");
+    bench.hello_with(4, "a", json!({ "epoch": EPOCH, "n": 3, "seq": 3 }));
+    assert_eq!(bench.closed[&2], CloseCode::Silent);
+    let welcome = &bench.take(4)[0][1];
+    assert_eq!((&welcome["ack"], &welcome["resumed"]), (&json!(2), &json!(true)));
+    bench.say(4, &json!(["a", 3, "add", 1]));
+    assert_eq!(bench.session.state().count, 3);
+    assert!(!bench.closed.contains_key(&4));
+}
+
+/// [TAKEOVER-3] The same while another page is asked: one that was told `in_use` by its own late hello dropped its client.
+#[test]
+fn a_late_hello_of_a_page_that_waits_does_not_turn_it_away() {
+    let mut bench = connected();
+    bench.hello_with(3, "b", json!({ "epoch": EPOCH, "n": 1 }));
+    bench.hello_with(2, "b", json!({ "epoch": EPOCH, "n": 1 }));
+    assert_eq!(bench.closed[&3], CloseCode::Silent);
+    bench.hello_with(4, "b", json!({ "epoch": EPOCH, "n": 1 }));
+    assert_eq!(bench.closed[&2], CloseCode::Silent);
+    bench.hello_with(5, "c", json!({ "epoch": EPOCH, "n": 1 }));
+    assert_eq!(bench.closed[&4], CloseCode::InUse, "a third page is another one");
+    bench.now = bench.now + Duration::from_secs(1);
+    bench.turn(vec![Input::Timer]);
+    assert_eq!(bench.closed[&1], CloseCode::TakenOver);
+    assert_eq!(bench.take(5)[0][0], "w");
 }
 
 #[test]

@@ -744,7 +744,7 @@ mod tests {
         let [old, new] = [1, 2].map(|id| Arc::new(Outlet::new(ConnectionId(id), Dialect::Compact)));
         let cell = hub.welcome(&old, hello(), &Guest::default()).unwrap();
         assert!(cell.hello(&new, Box::new(hello()), Secret([0; 16])).is_ok());
-        assert_eq!(old.closing().map(|close| close.code), Some(CloseCode::TakenOver));
+        assert_eq!(old.closing().map(|close| close.code), Some(CloseCode::Silent));
         cell.texts(&new, &mut vec!["[\"a\",1,\"start\",null]".into()]);
         cell.lost(new.id);
         assert!(cell.deadline().is_some(), "the job is deserted");

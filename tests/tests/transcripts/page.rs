@@ -76,6 +76,7 @@ impl Page {
             Step::Call { .. } | Step::Outcome { .. } => {}
             Step::Sessions { .. } => self.server.restart(),
             Step::OtherPage { other_page } => self.let_other_page_in(*other_page)?,
+            Step::Late { .. } => self.be_late(),
             Step::Nothing { nothing: ms } | Step::Wait { wait: ms } => self.server.wait(Duration::from_millis(*ms)),
             Step::Settle { settle } => self.server.settle(*settle)?,
             Step::Drain { drain } => self.server.drain(Duration::from_millis(*drain)),
@@ -151,6 +152,16 @@ impl Page {
             said => return Err(format!("this page is asked first, {}", but(said.as_ref()))),
         }
         Ok(())
+    }
+
+    /// The hello of a connection that this page has given up comes after that of its next.
+    fn be_late(&mut self) {
+        let earlier = self.server.open();
+        let members = ["client", "instance", "epoch", "n", "seq"].map(|name| (name, self.hello[name].clone()));
+        let mut hello: serde_json::Map<_, _> =
+            members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        hello.insert("token".into(), self.token.clone());
+        self.server.hear(earlier, Dialect::Compact, &json!(["h", hello]));
     }
 
     /// The other page acknowledges what it has when it is asked whether it is there.

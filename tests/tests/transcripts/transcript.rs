@@ -68,6 +68,9 @@ pub(crate) enum Step {
     OtherPage {
         other_page: OtherPage,
     },
+    Late {
+        late: Late,
+    },
     Nothing {
         nothing: u64,
     },
@@ -116,6 +119,12 @@ pub(crate) enum PageStep {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Sessions {
     Lost,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Late {
+    Hello,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
+use windlass_protocol::ClientId;
 use windlass_protocol::limits::WINDOW_BYTES;
 
 use crate::app::{Emission, EmissionKind, Kind};
@@ -58,9 +59,22 @@ pub(crate) struct Judge {
     pub(crate) tickets: Vec<Ticket>,
     /// What was sent to other sessions, by the action that did.
     pub(crate) posted: Vec<u32>,
+    /// The instances that have said hello for each client.
+    instances: BTreeMap<ClientId, BTreeSet<String>>,
 }
 
 impl Judge {
+    /// A hello has reached the server.
+    pub(crate) fn greeted(&mut self, client: ClientId, instance: &str) {
+        self.instances.entry(client).or_default().insert(instance.to_owned());
+    }
+
+    /// TAKEOVER: whoever hears that another page has its client has been met by another page, and not by itself.
+    pub(crate) fn taken_over(&self, client: ClientId, instance: &str) -> Held {
+        let others = self.instances.get(&client).is_some_and(|known| known.iter().any(|other| other != instance));
+        if others { Ok(()) } else { broken("TAKEOVER", format!("{client} was taken over by its own page {instance}")) }
+    }
+
     /// NO-SILENCE: each action gets one final outcome, and one that it can have had.
     pub(crate) fn settle(&mut self, ticket: u32, outcome: Outcome) -> Held {
         let record = &mut self.tickets[ticket as usize];

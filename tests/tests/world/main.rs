@@ -105,6 +105,7 @@ fn every_planted_bug_is_caught_by_its_promise() {
         (Plant::IgnoreAhead, "CONVERGE"),
         (Plant::ShareSequence, "EXACTLY-ONCE"),
         (Plant::LateTick, "ONE-END"),
+        (Plant::TakeOverItself, "TAKEOVER"),
     ];
     for (plant, promise) in plants {
         let mut by: BTreeMap<&str, usize> = BTreeMap::new();

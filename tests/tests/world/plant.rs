@@ -5,6 +5,7 @@ use std::hash::Hasher as _;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use siphasher::sip::SipHasher13;
+use windlass_protocol::{Close, CloseCode};
 
 use crate::app::Change;
 use crate::host::{In, Report};
@@ -77,6 +78,8 @@ pub(crate) enum Plant {
     ShareSequence,
     /// A job says something after its end.
     LateTick,
+    /// A page whose own late hello has taken its place hears that another page has.
+    TakeOverItself,
 }
 
 /// What is planted in a world: nothing, or one bug that strikes now and then.
@@ -171,6 +174,14 @@ impl Planted {
             _ => return,
         }
         *bytes = sealed(&record);
+    }
+
+    /// Strikes the ends of connections.
+    pub(crate) fn closes(&self, closes: &mut [(u64, Close)]) {
+        if self.is(Plant::TakeOverItself) {
+            let silent = closes.iter_mut().filter(|(_, close)| close.code == CloseCode::Silent);
+            silent.for_each(|(_, close)| close.code = CloseCode::TakenOver);
+        }
     }
 
     /// Strikes what a session has sent.

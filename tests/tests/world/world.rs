@@ -309,6 +309,9 @@ impl World {
                         self.pages[at].become_another(client, &mut self.judge)?;
                     }
                     CloseCode::TakenOver => {
+                        let page = &self.pages[at];
+                        let client = page.storage.client.parse().expect("an id");
+                        self.judge.taken_over(client, &page.instance)?;
                         self.pages[at].phase = Phase::Stopped;
                         self.pages[at].abandon(&mut self.judge)?;
                     }
@@ -381,6 +384,7 @@ impl World {
             let Ok(ClientMessage::Hello(hello)) = dialect.decode(&text) else {
                 return broken("PROTOCOL", format!("no hello: {text}"));
             };
+            self.judge.greeted(hello.client, &hello.instance);
             self.wake_named(&hello)?;
             let known = self.hosts.iter().position(|host| host.accepts(&hello));
             if known.is_none() {
@@ -472,6 +476,7 @@ impl World {
                 link.down.push_back(Down::Frame(frame));
             }
         }
+        self.planted.closes(&mut closes);
         for (to, close) in closes {
             if self.trace {
                 println!("{:?} session {host} closes {to}: {close:?}", self.now.elapsed());

@@ -35,12 +35,7 @@ impl Page {
 
     pub(crate) fn ask(&mut self, name: &'static str, payload: impl serde::Serialize, until: Until) {
         let options = ActionOptions { until, ..ActionOptions::default() };
-        let mut outcome = self.client.send_with(name, &payload, options);
-        if matches!(&outcome, Err(ActionError::Stopped { code }) if code == "taken_over") {
-            // A hello of this page's earlier connection came after that of its next, and took over from it.
-            self.client.retry();
-            outcome = self.client.send_with(name, &payload, options);
-        }
+        let outcome = self.client.send_with(name, &payload, options);
         let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
         self.asked.push(Asked { name, outcome });
     }

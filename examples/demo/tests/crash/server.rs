@@ -107,10 +107,6 @@ pub(crate) fn comes_back(client: &Client) {
     let (mut status, client) = (client.status_changes(), client.clone());
     tokio::spawn(async move {
         while status.changed().await.is_ok() {
-            let is_over = matches!(&*status.borrow_and_update(), Status::Stopped { code } if code == "taken_over");
-            if is_over {
-                client.retry();
-            }
             let is_away = matches!(*status.borrow_and_update(), Status::Waiting { .. });
             if is_away {
                 tokio::time::sleep(Duration::from_millis(20)).await;
