@@ -161,13 +161,13 @@ export class Actions {
    */
   async #send(action, value, bound, element) {
     const { part } = bound;
-    const enable = part.disable ? disable(element) : null;
+    const { forms } = part.forms ? parts : NO_PARTS;
+    const enable = part.disable && forms?.disable(element);
     bound.running++;
     // With `w-busy` it tells of a job, which goes on when the action is through.
     const tells = !element.hasAttribute("w-busy");
     if (tells) element.setAttribute("aria-busy", "true");
     this.mend(element, action);
-    const { forms } = part.forms ? parts : NO_PARTS;
     const secret = part.secret || (element.localName === "form" && forms?.hasPassword(element));
     /** @param {string} state */
     const onState = (state) => element.setAttribute("w-state", state);
@@ -192,7 +192,7 @@ export class Actions {
     } finally {
       bound.running--;
       if (bound.running === 0 && tells) element.removeAttribute("aria-busy");
-      enable?.();
+      if (enable) enable();
       this.page.moved();
     }
   }
@@ -204,23 +204,8 @@ export class Actions {
    * @param {string} name of the action, or the field as its `w-model` says it
    */
   mend(element, name) {
-    const place = this.#place(element, name);
+    const place = parts.forms?.placeOf(element, this.root, name);
     if (place?.textContent) place.textContent = "";
-  }
-
-  /**
-   * The nearest `w-error` for this name: in the element, or beside it or one around it.
-   *
-   * @param {Element} element
-   * @param {string} name
-   */
-  #place(element, name) {
-    for (let at = /** @type {Element | null} */ (element); at; at = at === this.root ? null : at.parentElement) {
-      const places = Array.from(at.querySelectorAll("[w-error]"));
-      const place = places.find((place) => place.getAttribute("w-error")?.trim() === name);
-      if (place) return place;
-    }
-    return null;
   }
 
   /**
@@ -233,13 +218,7 @@ export class Actions {
     const { code = "error", text, message } = /** @type {{ code?: string, text?: string, message?: string }} */ (error);
     /** @type {Refusal} */
     const detail = { action, code, text: text || message || code };
-    const place = this.#place(element, name);
-    if (place) {
-      place.textContent = detail.text;
-      place.id ||= `w-error-${++places}`;
-      element.setAttribute("aria-describedby", place.id);
-      detail.shown = true;
-    }
+    if (parts.forms?.explain(element, this.root, name, detail.text)) detail.shown = true;
     if (!/^(refused|failed)$/.test(element.getAttribute("w-state") ?? "")) element.setAttribute("w-state", "refused");
     // A row that is gone by now bubbles to nobody.
     const from = element.isConnected ? element : this.root;
@@ -296,29 +275,6 @@ function nameOf({ steps }) {
 function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
-
-/**
- * Disables an element, or a form's buttons.
- *
- * @param {Element} element
- * @returns {() => void} undoes it
- */
-function disable(element) {
-  const within = element.localName === "form" ? element.querySelectorAll("button, input[type=submit]") : [element];
-  const disabled = /** @type {HTMLButtonElement[]} */ (Array.from(within)).filter((control) => !control.disabled);
-  const document = element.ownerDocument;
-  const focused = document.activeElement;
-  for (const control of disabled) control.disabled = true;
-  return () => {
-    for (const control of disabled) control.disabled = false;
-    // A disabled control loses the focus; a person on a keyboard would start at the top of the page again.
-    const lost = document.activeElement === null || document.activeElement === document.body;
-    if (lost && disabled.some((control) => control === focused)) /** @type {HTMLElement} */ (focused).focus();
-  };
-}
-
-/** How many places of errors were given an id. */
-let places = 0;
 
 /** @type {import("./later.js").Parts} */
 const NO_PARTS = {};

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { adopt, Base, drawing, h, LOOK, mount } from "./dom.js";
+import { Base, fill, h, mount, write } from "./dom.js";
 import { labels } from "./labels.js";
 
 /**
@@ -49,14 +49,12 @@ export class Bar extends Base {
   /** Beside the live region: a countdown read aloud each second helps nobody. */
   #count = h("span", { part: "count" });
   #button = h("button", { type: "button", part: "button", class: "action" });
-  #close = h("button", { type: "button", part: "close", class: "close" }, drawing("M5 5l10 10M15 5L5 15"));
+  #close = h("button", { type: "button", part: "close", class: "close" }, "×");
   #card = h("section", { class: "card", part: "bar", hidden: "" }, h("i", { part: "dot" }), h("div", {}, this.#text, this.#count), this.#button, this.#close);
 
   constructor() {
     super();
-    const root = this.attachShadow({ mode: "open" });
-    adopt(root, LOOK + RULES);
-    root.append(this.#card);
+    fill(this, RULES, this.#card);
     this.#close.addEventListener("click", () => {
       this.#notice = "";
       this.#draw();
@@ -154,16 +152,6 @@ export class Bar extends Base {
   }
 }
 
-/**
- * The same words put in again are said again.
- *
- * @param {Element} element
- * @param {string} text
- */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
 // A reconnect to a healthy server takes less, and what is over before it is read only frightens.
 const BLIP_MS = 1000;
 const CONNECTED_MS = 2500;
@@ -182,14 +170,8 @@ i { width: 0.625rem; height: 0.625rem; border-radius: 50%; background: var(--acc
 section div { display: flex; flex-wrap: wrap; gap: 0 0.625rem; min-width: 0; overflow-wrap: anywhere; }
 [part=count] { color: var(--dim); font-variant-numeric: tabular-nums; }
 [part=count]:empty { display: none; }
-button { flex: none; }
-.action { padding: 0.125rem 0.75rem; font-weight: 600; color: var(--text); border: 1px solid var(--line); }
-.action:hover, .close:hover { background: color-mix(in srgb, currentColor 12%, transparent); }
-.close { padding: 0.3rem; margin-inline-end: -0.375rem; color: var(--dim); }
-.close svg { width: 1rem; height: 1rem; }
-.info { --accent: var(--info); }
-.success { --accent: var(--success); }
-.warning { --accent: var(--warning); }
+.action { font-weight: 600; }
+.close { margin-inline-end: -0.375rem; }
 @keyframes pulse { 50% { opacity: 0.35; } }
 @media (prefers-reduced-motion: no-preference) { .warning i { animation: pulse 1.4s ease-in-out infinite; } }
 `;

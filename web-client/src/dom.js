@@ -35,6 +35,29 @@ export function drawing(path) {
 }
 
 /**
+ * Gives a custom element its inside, in the look that all share.
+ *
+ * @param {HTMLElement} element
+ * @param {string} rules its own
+ * @param {...Node} children
+ */
+export function fill(element, rules, ...children) {
+  const root = element.attachShadow({ mode: "open" });
+  adopt(root, LOOK + rules);
+  root.append(...children);
+}
+
+/**
+ * Changes a text that is another one: the same words put in again would be said again.
+ *
+ * @param {Element} element
+ * @param {string} text
+ */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
  * A constructed sheet passes `style-src 'self'`, where `<style>` does not.
  *
  * @param {Document | ShadowRoot} where
@@ -115,7 +138,13 @@ button {
   border-radius: 0.5rem;
 }
 button:focus-visible { outline: 2px solid var(--info); outline-offset: 1px; }
-svg { display: block; fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
+button:hover { background: color-mix(in srgb, currentColor 12%, transparent); }
+.action { flex: none; padding: 0.125rem 0.75rem; border: 1px solid var(--line); }
+.close { flex: none; width: 1.75rem; line-height: 1.75rem; text-align: center; font-size: 1.25rem; color: var(--dim); }
+.info { --accent: var(--info); }
+.success { --accent: var(--success); }
+.warning { --accent: var(--warning); }
+.error { --accent: var(--error); }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 [hidden] { display: none !important; }
 @keyframes come { from { opacity: 0; transform: translateY(0.5rem); } }

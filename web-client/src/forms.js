@@ -9,11 +9,9 @@
  * @module
  */
 
-/** @typedef {{ formValues: typeof formValues, controlValue: typeof controlValue, isFilledIn: typeof isFilledIn, filesOf: typeof filesOf, reset: typeof reset, hasPassword: typeof hasPassword }} Forms */
-
-/** Loaded by pages where a form or a control sends something. @param {import("./later.js").Kit} kit */
+/** Loaded by pages where a form or a control sends something, or that say what is beside what was refused. @param {import("./later.js").Kit} kit */
 export default function install({ parts }) {
-  parts.forms = { formValues, controlValue, isFilledIn, filesOf, reset, hasPassword };
+  parts.forms = forms;
 }
 
 /** @typedef {{ name: string, size: number, type: string }} FileValue what an app learns of a file before it has it */
@@ -123,6 +121,63 @@ function stateOf({ value, checked, options }) {
   return [value, checked, ...Array.from(options ?? [], ({ selected }) => selected)];
 }
 
+/**
+ * Disables an element, or a form's buttons.
+ *
+ * @param {Element} element
+ * @returns {() => void} undoes it
+ */
+function disable(element) {
+  const within = element.localName === "form" ? element.querySelectorAll("button, input[type=submit]") : [element];
+  const disabled = /** @type {HTMLButtonElement[]} */ (Array.from(within)).filter((control) => !control.disabled);
+  const document = element.ownerDocument;
+  const focused = document.activeElement;
+  for (const control of disabled) control.disabled = true;
+  return () => {
+    for (const control of disabled) control.disabled = false;
+    // A disabled control loses the focus; a person on a keyboard would start at the top of the page again.
+    const lost = document.activeElement === null || document.activeElement === document.body;
+    if (lost && disabled.some((control) => control === focused)) /** @type {HTMLElement} */ (focused).focus();
+  };
+}
+
+/**
+ * The nearest `w-error` for this name: in the element, or beside it or one around it.
+ *
+ * @param {Element} element
+ * @param {Element} root
+ * @param {string} name of the action, or the field as its `w-model` says it
+ */
+function placeOf(element, root, name) {
+  for (let at = /** @type {Element | null} */ (element); at; at = at === root ? null : at.parentElement) {
+    const places = Array.from(at.querySelectorAll("[w-error]"));
+    const place = places.find((place) => place.getAttribute("w-error")?.trim() === name);
+    if (place) return place;
+  }
+  return null;
+}
+
+/**
+ * Says beside an element why it was refused.
+ *
+ * @param {Element} element
+ * @param {Element} root
+ * @param {string} name
+ * @param {string} text
+ * @returns {boolean} whether there is a place for it
+ */
+function explain(element, root, name, text) {
+  const place = placeOf(element, root, name);
+  if (!place) return false;
+  place.textContent = text;
+  place.id ||= `w-error-${++places}`;
+  element.setAttribute("aria-describedby", place.id);
+  return true;
+}
+
+/** How many places of errors were given an id. */
+let places = 0;
+
 /** @param {Element} element a form, or anything in one */
 export function hasPassword(element) {
   return !!element.querySelector("input[type=password]");
@@ -158,5 +213,8 @@ function isField(control, submitter) {
  *   defaultValue?: string, files?: FileList | null,
  * }} Control
  */
+
+const forms = { formValues, controlValue, isFilledIn, filesOf, reset, hasPassword, disable, placeOf, explain };
+/** @typedef {typeof forms} Forms */
 
 const BUTTON = /^(submit|button|reset|image|fieldset|output)$/;

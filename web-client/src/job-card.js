@@ -14,7 +14,10 @@
 /** @typedef {import("./session.js").Job} Job */
 
 /** @param {import("./later.js").Kit} kit */
-export default function jobCard({ adopt, Base, formats, h, labels, LOOK }) {
+export default function jobCard({ Base, fill, formats, h, labels, write }) {
+  // Read anew each time, so that a page may change the language at any time.
+  const wordsNow = () => ({ ...WORDS, ...labels.job, status: { ...WORDS.status, ...labels.job.status } });
+
   class JobCard extends Base {
     /** @type {Job | null} */
     #job = null;
@@ -31,10 +34,8 @@ export default function jobCard({ adopt, Base, formats, h, labels, LOOK }) {
 
     constructor() {
       super();
-      const root = this.attachShadow({ mode: "open" });
-      adopt(root, LOOK + RULES);
       this.#card.append(h("div", { class: "line" }, this.#name, this.#status, this.#button), this.#bar, this.#text, this.#details, this.#said);
-      root.append(this.#card);
+      fill(this, RULES, this.#card);
       this.#button.addEventListener("click", () => {
         const type = isOver(this.#job) ? "dismiss" : "cancel";
         this.dispatchEvent(new CustomEvent(type, { bubbles: true, composed: true, detail: { job: this.#job?.id } }));
@@ -61,7 +62,7 @@ export default function jobCard({ adopt, Base, formats, h, labels, LOOK }) {
       this.#job = job;
       this.#draw();
       if (was && job && was.id === job.id && isOver(job) && !isOver(was)) {
-        this.#said.textContent = `${job.name}: ${labels.job.status[job.status]}`;
+        this.#said.textContent = `${job.name}: ${wordsNow().status[job.status]}`;
       }
     }
 
@@ -70,8 +71,7 @@ export default function jobCard({ adopt, Base, formats, h, labels, LOOK }) {
       this.hidden = !job;
       if (!job) return;
       const { name, status, attempt, rank, eta_ms, progress, text, log = [] } = job;
-      // Read anew, so that a page may change the language at any time.
-      const words = labels.job;
+      const words = wordsNow();
       this.#card.className = `card ${TONES[status] ?? "info"}`;
       write(this.#name, name);
       write(this.#status, attempt > 1 ? `${words.status[status]}, ${words.attempt(attempt)}` : words.status[status] ?? status);
@@ -99,13 +99,25 @@ function isOver(job) {
   return !!job && job.status !== "queued" && job.status !== "running";
 }
 
-/**
- * @param {Element} element
- * @param {string} text
- */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
+/** @typedef {typeof WORDS} JobLabels */
+const WORDS = {
+  /** @type {{ [status: string]: string }} */
+  status: {
+    queued: "Waiting",
+    running: "Running",
+    done: "Done",
+    failed: "Failed",
+    cancelled: "Cancelled",
+    timed_out: "Timed out",
+    lost: "Lost",
+  },
+  attempt: (/** @type {number} */ attempt) => `attempt ${attempt}`,
+  rank: (/** @type {number} */ rank) => `no. ${rank} in the queue`,
+  left: (/** @type {string} */ duration) => `about ${duration} left`,
+  cancel: "Cancel",
+  dismiss: "Dismiss",
+  log: "Log",
+};
 
 /** @type {{ [status: string]: string }} */
 const TONES = { done: "success", failed: "error", timed_out: "error", lost: "error", cancelled: "warning" };
@@ -119,13 +131,7 @@ strong { flex: 1; min-width: 0; overflow-wrap: anywhere; font-weight: 600; }
 [part=text] { color: var(--dim); font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 [part=text]:empty { display: none; }
 progress { width: 100%; accent-color: var(--accent); }
-.action { padding: 0.125rem 0.75rem; border: 1px solid var(--line); }
-.action:hover { background: color-mix(in srgb, currentColor 12%, transparent); }
 summary { cursor: pointer; color: var(--dim); }
 pre { margin: 0.25rem 0 0; max-height: 12rem; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere; font: 0.8125rem/1.4 ui-monospace, monospace; }
 summary:focus-visible, pre:focus-visible { outline: 2px solid var(--info); outline-offset: 1px; }
-.info { --accent: var(--info); }
-.success { --accent: var(--success); }
-.warning { --accent: var(--warning); }
-.error { --accent: var(--error); }
 `;

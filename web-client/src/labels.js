@@ -41,23 +41,6 @@ export const labels = {
   useHere: "Use it here",
   reload: "Reload",
 
-  /** What `<windlass-job>` says. */
-  job: {
-    /** @type {{ [status: string]: string }} */
-    status: {
-      queued: "Waiting",
-      running: "Running",
-      done: "Done",
-      failed: "Failed",
-      cancelled: "Cancelled",
-      timed_out: "Timed out",
-      lost: "Lost",
-    },
-    attempt: (/** @type {number} */ attempt) => `attempt ${attempt}`,
-    rank: (/** @type {number} */ rank) => `no. ${rank} in the queue`,
-    left: (/** @type {string} */ duration) => `about ${duration} left`,
-    cancel: "Cancel",
-    dismiss: "Dismiss",
-    log: "Log",
-  },
+  /** What `<windlass-job>` says; where nothing is said here it has English words of its own. */
+  job: /** @type {Partial<import("./job-card.js").JobLabels>} */ ({}),
 };

@@ -5,7 +5,7 @@
  * @module
  */
 
-import * as dom from "./dom.js";
+import { Base, fill, h, write } from "./dom.js";
 import { cached, formats, language, numbers } from "./formats.js";
 import { labels } from "./labels.js";
 
@@ -22,7 +22,7 @@ import { labels } from "./labels.js";
 /** @type {Parts} */
 export const parts = {};
 
-const kit = { ...dom, cached, formats, labels, language, numbers, parts };
+const kit = { Base, cached, fill, formats, h, labels, language, numbers, parts, write };
 /** @typedef {typeof kit} Kit what such a part is handed; its default export takes it */
 
 /** Written out each, so that bundlers see them. @type {{ [name: string]: () => Promise<{ default: (kit: Kit) => void }> }} */

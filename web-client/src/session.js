@@ -20,7 +20,7 @@ import { byteLength, decode, isAfter } from "./wire.js";
 
 /** @import { Close } from "./connection.js" */
 /** @import { ConnectOptions } from "./environment.js" */
-/** @import { ActionState, Entry, Waiter } from "./outbox.js" */
+/** @import { ActionState, Entry } from "./outbox.js" */
 /** @import { JsonObject, Op } from "./patch.js" */
 /** @import { Declared, Extras, Outcome, Welcome } from "./wire.js" */
 
@@ -221,9 +221,14 @@ export class Session extends EventTarget {
       const entry = this.#tab.outbox.add(name, payload, { secret: secret || asks?.secret, seen, replaces });
       if (!entry) throw new WindlassError("outbox_full", "too many actions wait");
       const say = (/** @type {ActionState} */ state) => onState && guard(() => onState(state));
-      /** @type {Waiter} */
-      const waiter = { until, state: say, resolve, reject };
-      entry.waiter = entry.waiter ? both(entry.waiter, waiter) : waiter;
+      // An action that took another's place ends for both who asked.
+      const before = entry.waiter;
+      entry.waiter = {
+        until: before?.until === "saved" ? "saved" : until,
+        state: (state) => (before?.state(state), say(state)),
+        resolve: (value) => (before?.resolve(value), resolve(value)),
+        reject: (error) => (before?.reject(error), reject(error)),
+      };
       const { clock } = this.#environment;
       const withdraw = () => this.#withdraw(entry, signal?.reason);
       const late = () => this.#withdraw(entry, new WindlassError("timeout", `no outcome within ${timeout_ms} ms`, entry.seq));
@@ -728,22 +733,6 @@ export class Session extends EventTarget {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail, cancelable: true }));
   }
-}
-
-/**
- * One who stands for two: an action that took another's place ends for both who asked.
- *
- * @param {Waiter} one
- * @param {Waiter} other
- * @returns {Waiter}
- */
-function both(one, other) {
-  return {
-    until: one.until === "saved" ? "saved" : other.until,
-    state: (state) => (one.state(state), other.state(state)),
-    resolve: (value) => (one.resolve(value), other.resolve(value)),
-    reject: (error) => (one.reject(error), other.reject(error)),
-  };
 }
 
 // An event of a later version is no event of this page; its number counts all the same.

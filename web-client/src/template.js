@@ -10,7 +10,7 @@
 
 import { parse, parseBusy, parseEach, parseHandler } from "./expression.js";
 import { isControl } from "./forms.js";
-import { parts } from "./later.js";
+import { later, parts } from "./later.js";
 import { BindError, tell } from "./report.js";
 
 /** @typedef {import("./expression.js").Dependency} Dependency */
@@ -66,7 +66,7 @@ import { BindError, tell } from "./report.js";
  * @property {boolean} disable
  * @property {boolean} reset
  * @property {boolean} secret
- * @property {boolean} forms sends what is filled in, or empties it
+ * @property {boolean} forms sends what is filled in, empties or disables it
  */
 
 /**
@@ -164,7 +164,7 @@ class Compiler {
       disable: element.hasAttribute("w-disable"),
       reset: element.hasAttribute("w-reset"),
       secret: element.hasAttribute("w-secret"),
-      forms: element.localName === "form" || isControl(element) || element.hasAttribute("w-reset"),
+      forms: element.localName === "form" || isControl(element) || ["w-reset", "w-disable"].some((name) => element.hasAttribute(name)),
     };
     let filled = false;
     for (const { name, value } of [...element.attributes]) {
@@ -214,6 +214,7 @@ class Compiler {
         } else if (word === "error" && value) {
           // There before what it says, so that it is read out.
           if (!element.hasAttribute("role")) element.setAttribute("role", "alert");
+          later("forms").catch(() => {});
         } else if (!PLAIN.has(word)) {
           throw new BindError("unknown_attribute", "word", word);
         }

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { adopt, Base, drawing, h, LOOK, mount } from "./dom.js";
+import { Base, fill, h, mount } from "./dom.js";
 import { labels } from "./labels.js";
 
 /**
@@ -62,9 +62,7 @@ export class Toasts extends Base {
 
   constructor() {
     super();
-    const root = this.attachShadow({ mode: "open" });
-    adopt(root, LOOK + RULES);
-    root.append(this.#polite, this.#assertive, this.#region);
+    fill(this, RULES, this.#polite, this.#assertive, this.#region);
   }
 
   connectedCallback() {
@@ -122,19 +120,18 @@ export class Toasts extends Base {
     const { card, level } = toast;
     card.className = `card ${level}`;
     card.setAttribute("part", `toast ${level}`);
+    const icon = h("i", { part: "icon", "aria-hidden": "true" }, ICONS[level] ?? "");
     const body = h("div", { class: "body", part: "body" });
     if (title) body.append(h("strong", { part: "title" }, title));
     body.append(h("span", { part: "text" }, text));
-    const last = card.lastElementChild;
-    if (last) {
-      // The button stays: it may have the focus.
-      card.replaceChildren(icon(level), body, last);
-      return;
+    // The button stays: it may have the focus.
+    let button = card.lastElementChild;
+    if (!button) {
+      button = h("button", { type: "button", part: "close", class: "close", "aria-label": labels.close }, "×");
+      button.addEventListener("click", () => this.#remove(toast));
+      card.addEventListener("keydown", (event) => event.key === "Escape" && this.#remove(toast));
     }
-    const button = h("button", { type: "button", part: "close", "aria-label": labels.close }, drawing("M5 5l10 10M15 5L5 15"));
-    button.addEventListener("click", () => this.#remove(toast));
-    card.addEventListener("keydown", (event) => event.key === "Escape" && this.#remove(toast));
-    card.append(icon(level), body, button);
+    card.replaceChildren(icon, body, button);
   }
 
   /** @param {Toast} toast */
@@ -211,20 +208,8 @@ export class Toasts extends Base {
   }
 }
 
-/** @param {string} level */
-function icon(level) {
-  const svg = drawing(ICONS[level] ?? "");
-  svg.setAttribute("part", "icon");
-  return svg;
-}
-
 /** @type {{ [level: string]: string }} */
-const ICONS = {
-  info: "M10 2a8 8 0 1 0 0 16a8 8 0 1 0 0-16M10 9v5M10 6v.1",
-  success: "M10 2a8 8 0 1 0 0 16a8 8 0 1 0 0-16M6.5 10.2l2.5 2.5l4.5-5",
-  warning: "M10 2.5L1.7 17h16.6zM10 8v4M10 14.5v.1",
-  error: "M10 2a8 8 0 1 0 0 16a8 8 0 1 0 0-16M7.2 7.2l5.6 5.6M12.8 7.2l-5.6 5.6",
-};
+const ICONS = { info: "i", success: "✓", warning: "!", error: "×" };
 
 // More cover the page, and nobody reads six at once.
 const TOASTS_MAX = 5;
@@ -245,14 +230,16 @@ const RULES = /* css */ `
 }
 ol { list-style: none; margin: 0; padding: 0; display: flex; flex-direction: column; gap: 0.5rem; }
 .card { display: flex; gap: 0.625rem; align-items: flex-start; padding: 0.75rem 0.5rem 0.75rem 0.875rem; border-inline-start: 4px solid var(--accent); }
-.card > svg { flex: none; width: 1.25rem; height: 1.25rem; margin-block-start: 0.05rem; color: var(--accent); }
+i {
+  flex: none;
+  width: 1.25rem;
+  border-radius: 50%;
+  background: var(--accent);
+  color: var(--surface);
+  text-align: center;
+  font: 700 0.8125rem/1.25rem system-ui, sans-serif;
+}
 .body { flex: 1; min-width: 0; display: flex; flex-direction: column; overflow-wrap: anywhere; white-space: pre-line; max-height: 40vh; overflow-y: auto; }
 strong { font-weight: 600; }
-button { flex: none; margin-block: -0.25rem; padding: 0.4rem; color: var(--dim); }
-button:hover { color: var(--text); background: color-mix(in srgb, currentColor 12%, transparent); }
-button svg { width: 1rem; height: 1rem; }
-.info { --accent: var(--info); }
-.success { --accent: var(--success); }
-.warning { --accent: var(--warning); }
-.error { --accent: var(--error); }
+.close { margin-block: -0.25rem; }
 `;
