@@ -22,6 +22,7 @@ import { byteLength, decode, isAfter } from "./wire.js";
 /** @import { ConnectOptions } from "./environment.js" */
 /** @import { ActionState, Entry } from "./outbox.js" */
 /** @import { JsonObject, Op } from "./patch.js" */
+/** @import { ActionRest, FieldPath, Listens, PathIn, ReplyOf, Root, SetRest, ValueAt } from "./typed.js" */
 /** @import { Declared, Extras, Outcome, Welcome } from "./wire.js" */
 
 /**
@@ -33,15 +34,6 @@ import { byteLength, decode, isAfter } from "./wire.js";
  *   and was not sent
  * @property {"applied" | "saved"} [until] what the promise waits for, `applied` by default
  * @property {(state: ActionState) => void} [onState]
- */
-
-/**
- * What follows the name of an action in a call: its payload, which is needed unless null is one, and options.
- *
- * @template Payload
- * @typedef {null extends Payload ? [payload?: Payload, options?: ActionOptions]
- *   : undefined extends Payload ? [payload?: Payload, options?: ActionOptions]
- *   : [payload: Payload, options?: ActionOptions]} ActionRest
  */
 
 /**
@@ -71,13 +63,18 @@ import { byteLength, decode, isAfter } from "./wire.js";
  */
 
 /**
+ * Connects to an app. With the types that `windlass types` has written of it, `connect<State, Actions, Fields, Events>()`,
+ * all that the page says to the session is checked.
+ *
  * @template {object} [State=Record<string, unknown>]
  * @template {object} [Actions=Record<string, unknown>]
+ * @template {object} [Fields=Record<string, unknown>]
+ * @template {object} [Events=Record<string, any>]
  * @param {ConnectOptions} [options]
- * @returns {Session<State, Actions>}
+ * @returns {Listens<Events> & Session<State, Actions, Fields>}
  */
 export function connect(options) {
-  return new Session(options);
+  return /** @type {Listens<Events> & Session<State, Actions, Fields>} */ (/** @type {unknown} */ (new Session(options)));
 }
 
 /**
@@ -87,6 +84,7 @@ export function connect(options) {
  *
  * @template {object} [State=Record<string, unknown>]
  * @template {object} [Actions=Record<string, unknown>]
+ * @template {object} [Fields=Record<string, unknown>]
  */
 export class Session extends EventTarget {
   #document = new SyncedDocument();
@@ -168,7 +166,8 @@ export class Session extends EventTarget {
    *
    * @type {{
    *   (listener: (value: State) => void): () => void,
-   *   (path: string | (string | number)[], listener: (value: unknown) => void): () => void,
+   *   <Path extends string>(path: PathIn<State & Root, Path>, listener: (value: ValueAt<State & Root, Path>) => void): () => void,
+   *   (path: (string | number)[], listener: (value: unknown) => void): () => void,
    * }}
    */
   subscribe = (
@@ -206,11 +205,11 @@ export class Session extends EventTarget {
    * @template {keyof Actions & string} Name
    * @param {Name} name
    * @param {ActionRest<Actions[Name]>} rest the payload, which may be left out when null is one, and options
-   * @returns {Promise<unknown>} the reply, or a {@link WindlassError}: the server's code, or `outbox_full`, `too_large`,
+   * @returns {Promise<ReplyOf<Actions[Name]>>} the reply, or a {@link WindlassError}: the server's code, or `outbox_full`, `too_large`,
    *   `session_gone` (it was never sent), `outcome_unknown` (it was, to a session that is gone), `closed`, `taken_over`
    */
   action(name, ...[payload, { signal, timeout_ms, secret = false, replaces, until = "applied", onState } = {}]) {
-    /** @type {Promise<unknown>} */
+    /** @type {Promise<any>} */
     const promise = new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       const { state, code } = this.#connection.status;
@@ -219,7 +218,7 @@ export class Session extends EventTarget {
       /** @type {[number, number] | undefined} */
       const seen = asks?.only_if_seen && !this.#stale ? [this.#epoch, this.#n] : undefined;
       const entry = this.#tab.outbox.add(name, payload, { secret: secret || asks?.secret, seen, replaces });
-      if (!entry) throw new WindlassError("outbox_full", "too many actions wait");
+      if (!entry) throw new WindlassError("outbox_full", "too many wait");
       const say = (/** @type {ActionState} */ state) => onState && guard(() => onState(state));
       // An action that took another's place ends for both who asked.
       const before = entry.waiter;
@@ -249,11 +248,11 @@ export class Session extends EventTarget {
    * Writes a value to a field that the app has declared as writable. A later write of the same path takes the place of
    * one that was not sent, while nothing else was asked for in between.
    *
-   * @param {(string | { [key: string]: unknown })[]} path members by name, rows of lists by their key: `{ id: 7 }` [SET-2]
-   * @param {unknown} value
-   * @param {ActionOptions} [options]
+   * @param {SetRest<Fields>} rest the path, members by name and rows of lists by their key: `["todos", { id: 7 }, "title"]`
+   *   [SET-2]; the value; and options
+   * @returns {Promise<unknown>}
    */
-  set(path, value, options) {
+  set(...[path, value, options]) {
     return this.action(SET, /** @type {never} */ ({ path, value }), { replaces: JSON.stringify(path), ...options });
   }
 

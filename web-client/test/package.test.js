@@ -90,6 +90,115 @@ test("a bundler leaves out what is not used: the session alone has no bindings, 
   assert.equal(nothing.replace(/import"react";?/, "").trim(), "", "no module does anything by being imported");
 });
 
+/** What `windlass types` writes of an app. */
+const WRITTEN = `
+  export type State = Shop;
+  export interface Actions {
+    add(payload: number): null;
+    clear(payload: null): null;
+    find(payload: { name: string }): Row | null;
+    maybe(payload: number | null): string[];
+  }
+  export interface Fields {
+    open: { path: ["open"], value: boolean };
+    "rows.name": { path: ["rows", { id: number }, "name"], value: string };
+  }
+  export interface Events { closed: { at: number }; }
+  export interface Row { id: number; name: string; tags: string[]; }
+  export interface Shop { open: boolean; rows: Row[]; by_name: { [key in string]: Row }; best: Row | null; }
+`;
+
+const FROM_FILE = `
+  import { connect } from "windlass";
+  import { useAction, useWindlass } from "windlass/react";
+  import type { State, Actions, Fields, Events } from "./app.js";
+  const app = connect<State, Actions, Fields, Events>();
+`;
+
+test("the file that `windlass types` writes checks actions, replies, fields, paths, events and hooks", () => {
+  writeFileSync(join(project, "app.d.ts"), WRITTEN);
+  assert.equal(tsc(`${FROM_FILE}
+    export async function all() {
+      const found: string | undefined = (await app.action("find", { name: "x" }))?.name; found;
+      const texts: string[] = await app.action("maybe"); texts;
+      await app.action("clear"); await app.action("maybe", null, { until: "saved" });
+      // @ts-expect-error there is no such action
+      app.action("finde", { name: "x" });
+      // @ts-expect-error the member has another name
+      app.action("find", { nam: "x" });
+      // @ts-expect-error it takes a number
+      app.action("add", "1");
+      // @ts-expect-error it takes something
+      app.action("add");
+      // @ts-expect-error it answers a row or nothing
+      (await app.action("find", { name: "x" })).name;
+      // @ts-expect-error it answers nothing
+      (await app.action("add", 1)).length;
+    }
+    app.set(["open"], true); app.set(["rows", { id: 7 }, "name"], "x", { signal: AbortSignal.timeout(1) });
+    // @ts-expect-error it is a boolean
+    app.set(["open"], "yes");
+    // @ts-expect-error no page may write there
+    app.set(["best"], null);
+    // @ts-expect-error rows are told apart by their id
+    app.set(["rows", { name: "x" }, "name"], "x");
+    app.subscribe("open", (open) => { const is: boolean = open; is; });
+    app.subscribe("rows.0.name", (name) => name?.toUpperCase());
+    app.subscribe("rows.length", (length) => length.toFixed());
+    app.subscribe("best.tags", (tags) => tags?.join());
+    app.subscribe("by_name.anything.id", (id) => id.toFixed());
+    app.subscribe("$jobs.0.status", (status) => status === "done");
+    app.subscribe(["rows", 0], (row) => row);
+    app.subscribe((state) => state.best?.id);
+    // @ts-expect-error there is no such member
+    app.subscribe("opne", () => {});
+    // @ts-expect-error a row has no such member
+    app.subscribe("rows.0.nam", () => {});
+    // @ts-expect-error it is a boolean
+    app.subscribe("open", (open) => open.toFixed());
+    app.addEventListener("emit", ({ detail }) => { if (detail.name === "closed") detail.value.at.toFixed(); });
+    app.addEventListener("notify", ({ detail }) => detail.text, { once: true });
+    app.addEventListener("error", ({ detail }) => detail.code);
+    app.addEventListener("of_a_later_version", (event) => event.type);
+    // @ts-expect-error nobody emits that
+    app.addEventListener("emit", ({ detail }) => detail.name === "opened");
+    export function Part() {
+      const count: number | undefined = useWindlass(({ rows }: State) => rows.length);
+      const [find, { pending }] = useAction<Actions, "find">("find"); pending;
+      // @ts-expect-error it takes an object
+      find("x");
+      find({ name: "x" }).then((row) => row?.id);
+      return count;
+    }`), "");
+});
+
+test("a page in plain JavaScript says the types in comments, also of the script that the server serves", () => {
+  writeFileSync(join(project, "app.d.ts"), WRITTEN);
+  writeFileSync(join(project, "page.js"), `
+    import { app as session, connect } from "/windlass/windlass.js?manual";
+    /** @import { State, Actions, Fields, Events } from "./app.js" */
+    /** @type {typeof connect<State, Actions, Fields, Events>} */
+    const typed = connect;
+    const app = typed();
+    app.action("add", 1);
+    // @ts-expect-error it takes a number
+    app.action("add", "1");
+    /** @type {import("windlass").Session<State, Actions, Fields>} */
+    const other = app;
+    // @ts-expect-error there is no such action
+    other.action("addd", 1);
+    other.document?.rows.length;
+    session?.retry();
+  `);
+  writeFileSync(join(project, "jsconfig.json"), JSON.stringify({
+    compilerOptions: { checkJs: true, strict: true, noEmit: true, target: "es2022", module: "esnext", moduleResolution: "bundler",
+      types: [], skipLibCheck: false, paths: { "/windlass/windlass.js*": ["./node_modules/windlass/types/auto.d.ts"] } },
+    files: ["page.js"],
+  }));
+  const { stdout } = spawnSync(join(FOLDER, "node_modules", ".bin", "tsc"), ["-p", "jsconfig.json"], { cwd: project, encoding: "utf8" });
+  assert.equal(stdout, "");
+});
+
 const TYPED = `
   import { connect } from "windlass";
   import { useAction, useWindlass } from "windlass/react";

@@ -27,7 +27,8 @@ import { hold, shared } from "./shared.js";
 
 /** @import { ReactNode } from "react" */
 /** @import { ConnectOptions } from "../environment.js" */
-/** @import { ActionRest, Job, Session } from "../session.js" */
+/** @import { Job, Session } from "../session.js" */
+/** @import { ActionRest, ReplyOf } from "../typed.js" */
 
 /** @typedef {Session["connection"]} Connection */
 
@@ -45,7 +46,7 @@ const Context = createContext(/** @type {{ app?: Session, options?: ConnectOptio
  * Gives the components within a session of their own: `app` as `connect` made it, or `options` (the address of another
  * server, say) for a shared one.
  *
- * @param {{ app?: Session<any, any>, options?: ConnectOptions, children?: ReactNode }} props
+ * @param {{ app?: Session<any, any, any>, options?: ConnectOptions, children?: ReactNode }} props
  */
 export function WindlassProvider({ app, options, children }) {
   const url = options?.url;
@@ -114,7 +115,7 @@ export function useWindlass(selector = whole, isEqual = Object.is) {
  * @template {object} [Actions=Record<string, any>]
  * @template {keyof Actions & string} [Name=keyof Actions & string]
  * @param {Name} name
- * @returns {[run: (...rest: ActionRest<Actions[Name]>) => Promise<unknown>, progress: ActionProgress]} the
+ * @returns {[run: (...rest: ActionRest<Actions[Name]>) => Promise<ReplyOf<Actions[Name]>>, progress: ActionProgress]} the
  *   promise is that of `Session.action`; whoever does not await it loses nothing, since `error` has what it rejects with
  */
 export function useAction(name) {

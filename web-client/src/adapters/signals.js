@@ -25,13 +25,13 @@ import { valueAt } from "../document.js";
  * onCleanup(follow(app, "count", setCount));
  * ```
  *
- * @param {Session<any, any>} app
+ * @param {Session<any, any, any>} app
  * @param {string | (string | number)[]} path `"rows.0.name"`, or its steps; `""` is the whole state
  * @param {(value: any) => void} write gets `undefined` until the state has come
  * @returns {() => void} stops it
  */
 export function follow(app, path, write) {
-  const stop = app.subscribe(path, write);
+  const stop = app.subscribe(/** @type {string} */ (path), write);
   write(valueAt(app.document, path));
   return stop;
 }
@@ -40,7 +40,7 @@ export function follow(app, path, write) {
  * A signal that follows a path: anything with a `value` that is made by a function of its first one.
  *
  * @template {{ value: any }} S
- * @param {Session<any, any>} app
+ * @param {Session<any, any, any>} app
  * @param {string | (string | number)[]} path
  * @param {(value: any) => S} make Preact's `signal`, Vue's `shallowRef`
  * @returns {{ value: S, stop: () => void }}

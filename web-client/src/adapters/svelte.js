@@ -43,14 +43,14 @@ import { valueAt } from "../document.js";
 /**
  * The state, or what is at a path in it; `undefined` until it has come.
  *
- * @param {Session<any, any>} app
+ * @param {Session<any, any, any>} app
  * @param {string | (string | number)[]} [path] `"rows.0.name"`, or its steps
  * @returns {Readable<any>}
  */
 export function state(app, path = []) {
   return {
     subscribe(run) {
-      const stop = app.subscribe(path, run);
+      const stop = app.subscribe(/** @type {string} */ (path), run);
       run(valueAt(app.document, path));
       return stop;
     },
@@ -61,7 +61,7 @@ export function state(app, path = []) {
  * A field that the app has declared as writable. What is set is sent to the server, and shown at once; what the server
  * then says holds. When it refuses, the store has the server's value again and the session's `error` event tells why.
  *
- * @param {Session<any, any>} app
+ * @param {Session<any, any, any>} app
  * @param {(string | number)[]} path members by name
  * @returns {Writable<any>}
  */
@@ -114,7 +114,7 @@ export function field(app, path) {
 /**
  * The jobs of the session, oldest first.
  *
- * @param {Session<any, any>} app
+ * @param {Session<any, any, any>} app
  * @returns {Readable<readonly import("../session.js").Job[]>}
  */
 export function jobs(app) {
@@ -130,7 +130,7 @@ export function jobs(app) {
 /**
  * The state of the connection, as `Session.connection` has it.
  *
- * @param {Session<any, any>} app
+ * @param {Session<any, any, any>} app
  * @returns {Readable<Session["connection"]>}
  */
 export function connection(app) {
