@@ -13,9 +13,12 @@ type Edge = (String, String);
 const ALLOWED: [(&str, &[&str]); 9] = [
     ("windlass-sync", &["windlass-protocol"]),
     ("windlass-engine", &["windlass-protocol", "windlass-sync"]),
-    ("windlass", &["windlass-protocol", "windlass-sync", "windlass-engine", "windlass-store", "windlass-jobs"]),
+    (
+        "windlass",
+        &["windlass-protocol", "windlass-sync", "windlass-engine", "windlass-store", "windlass-jobs", "windlass-types"],
+    ),
     ("windlass-client", &["windlass-protocol", "windlass-sync"]),
-    ("windlass-cli", &["windlass", "windlass-client", "windlass-proxy"]),
+    ("windlass-cli", &["windlass", "windlass-client", "windlass-proxy", "windlass-types"]),
     ("windlass-tests", ANY),
     ("windlass-benches", ANY),
     // The gallery nests the other examples; each example is checked as EXAMPLE.
@@ -103,6 +106,7 @@ fn a_planted_edge_is_found_and_an_allowed_one_is_not() {
         ("windlass", "windlass-client", false),
         ("windlass-tests", "windlass-engine", true),
         ("windlass-proxy", "windlass-protocol", false),
+        ("windlass-types", "windlass", false),
         ("windlass-cli", "windlass-proxy", true),
         ("xtask", "windlass", false),
         ("demo", "readme", true),

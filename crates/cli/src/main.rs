@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod duration;
 mod load;
 mod proxy;
+mod types;
 
 /// Tools for apps that are built with Windlass.
 #[derive(Parser)]
@@ -22,6 +23,7 @@ enum Command {
     Load(load::Options),
     /// Put a bad network between a page and an app: delays, cuts, resets, silence
     Proxy(proxy::Options),
+    Types(types::Options),
 }
 
 #[tokio::main]
@@ -29,6 +31,7 @@ async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Load(options) => load::main(options).await,
         Command::Proxy(options) => proxy::main(options).await,
+        Command::Types(options) => types::main(&options),
     }
 }
 

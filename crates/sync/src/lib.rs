@@ -24,6 +24,8 @@ mod shadow;
 mod sync_vec;
 mod tape;
 mod tracked;
+#[cfg(feature = "types")]
+mod types;
 mod walk;
 mod word;
 

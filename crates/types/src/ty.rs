@@ -116,6 +116,15 @@ impl Declarations {
         }
     }
 
+    /// All of them with their types changed.
+    #[must_use]
+    pub fn map(mut self, change: &dyn Fn(&Type) -> Type) -> Self {
+        for declaration in self.named.values_mut() {
+            declaration.ty = change(&declaration.ty);
+        }
+        self
+    }
+
     /// A declaration by its name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Declaration> {
@@ -146,21 +155,40 @@ impl Type {
     /// The type with another one in the place of each name that `replace` knows.
     #[must_use]
     pub fn substitute(&self, replace: &dyn Fn(&str) -> Option<Type>) -> Self {
-        let all = |types: &[Self]| types.iter().map(|ty| ty.substitute(replace)).collect();
         match self {
-            Self::Named(name, arguments) => replace(name).unwrap_or_else(|| Self::Named(name.clone(), all(arguments))),
-            Self::Array(of) => Self::Array(Box::new(of.substitute(replace))),
+            Self::Named(name, arguments) => {
+                let arguments = arguments.iter().map(|ty| ty.substitute(replace)).collect();
+                replace(name).unwrap_or_else(|| Self::Named(name.clone(), arguments))
+            }
+            other => other.each(&|ty| ty.substitute(replace), &|_| true),
+        }
+    }
+
+    /// The type without those members of its objects, however deep.
+    #[must_use]
+    pub fn without_members(&self, is_out: &dyn Fn(&Member) -> bool) -> Self {
+        self.each(&|ty| ty.without_members(is_out), &|member| !is_out(member))
+    }
+
+    /// The type with each of those that it is made of changed, and those members that are to be kept.
+    fn each(&self, change: &dyn Fn(&Self) -> Self, keep: &dyn Fn(&Member) -> bool) -> Self {
+        let all = |types: &[Self]| types.iter().map(change).collect();
+        match self {
+            Self::Named(name, arguments) => Self::Named(name.clone(), all(arguments)),
+            Self::Array(of) => Self::Array(Box::new(change(of))),
             Self::Tuple(types) => Self::Tuple(all(types)),
             Self::Union(types) => Self::Union(all(types)),
             Self::Intersection(types) => Self::Intersection(all(types)),
-            Self::Function(payload, reply) => {
-                Self::Function(Box::new(payload.substitute(replace)), Box::new(reply.substitute(replace)))
-            }
+            Self::Function(payload, reply) => Self::Function(Box::new(change(payload)), Box::new(change(reply))),
             Self::Object(members, index) => Self::Object(
-                members.iter().map(|member| Member { ty: member.ty.substitute(replace), ..member.clone() }).collect(),
+                members
+                    .iter()
+                    .filter(|member| keep(member))
+                    .map(|member| Member { ty: change(&member.ty), ..member.clone() })
+                    .collect(),
                 index.as_ref().map(|index| {
                     let Index { key, optional, value } = &**index;
-                    let (key, value) = (key.substitute(replace), value.substitute(replace));
+                    let (key, value) = (change(key), change(value));
                     Box::new(Index { key, optional: *optional, value })
                 }),
             ),

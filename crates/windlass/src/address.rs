@@ -130,7 +130,7 @@ fn forwarded(text: &str) -> Option<IpAddr> {
     bare.or_else(with_port).map(|address| address.to_canonical())
 }
 
-impl<S: State, V: View<S>> App<S, V> {
+impl<S: State, V: View<S>, M> App<S, V, M> {
     /// Proxies whose `X-Forwarded-For` is believed, as ranges of addresses; none by default.
     ///
     /// The client is then the rightmost address that is not theirs, and the limits of an address count it. Name only

@@ -32,6 +32,7 @@ use crate::program::{Action, Program, Refusal, Run, State, View, Walks, Whole};
 use crate::server::{Server, Signals};
 use crate::services::Services;
 use crate::test::{Stage, Test};
+use crate::types::{AppTypes, Describes, DescribesReply, Untyped};
 use crate::{Callback, Cx, Error, Handle, Outcome, Result};
 
 /// An app that is being described.
@@ -52,9 +53,9 @@ use crate::{Callback, Cx, Error, Handle, Outcome, Result};
 /// # Ok(()) }
 /// ```
 #[must_use = "an app does nothing before `serve`, `bind` or `build`"]
-pub struct App<S: State, V = Whole> {
+pub struct App<S: State, V = Whole, M = Untyped> {
     pub(crate) init: Box<dyn Fn() -> S + Send + Sync>,
-    actions: Vec<Action<S>>,
+    pub(crate) actions: Vec<Action<S>>,
     pub(crate) fields: Vec<Field<S>>,
     pub(crate) hooks: Hooks<S>,
     keys: Vec<(&'static str, &'static str)>,
@@ -66,7 +67,7 @@ pub struct App<S: State, V = Whole> {
     pub(crate) options: HubOptions,
     pub(crate) allowed_hosts: Vec<String>,
     pools: Vec<PoolOptions>,
-    callbacks: HashMap<&'static str, TypeId>,
+    pub(crate) callbacks: HashMap<&'static str, TypeId>,
     revivers: HashMap<&'static str, Reviver<S>>,
     pub(crate) kept: Kept<S>,
     #[cfg(unix)]
@@ -77,7 +78,8 @@ pub struct App<S: State, V = Whole> {
     development: bool,
     blocking_over: Duration,
     pub(crate) problems: Vec<String>,
-    view: PhantomData<fn() -> V>,
+    pub(crate) types: AppTypes<S>,
+    view: PhantomData<fn() -> (V, M)>,
 }
 
 impl<S: State> App<S, Whole> {
@@ -123,12 +125,20 @@ impl<S: State> App<S, Whole> {
             development: cfg!(debug_assertions),
             blocking_over: Duration::from_millis(50),
             problems: Vec::new(),
+            types: AppTypes::default(),
             view: PhantomData,
         }
     }
 
     /// Shows the page something else than the whole state. See [`View`].
     pub fn view<V: View<S>>(self, _view: V) -> App<S, V> {
+        self.become_another()
+    }
+}
+
+impl<S: State, V, M> App<S, V, M> {
+    /// The same app, with another view or another word on its types.
+    pub(crate) fn become_another<W, N>(self) -> App<S, W, N> {
         App {
             init: self.init,
             actions: self.actions,
@@ -154,12 +164,13 @@ impl<S: State> App<S, Whole> {
             development: self.development,
             blocking_over: self.blocking_over,
             problems: self.problems,
+            types: self.types,
             view: PhantomData,
         }
     }
 }
 
-impl<S: State, V: View<S>> App<S, V> {
+impl<S: State, V: View<S>, M> App<S, V, M> {
     /// Registers an action: what a page may ask for by that name, with a payload of that type.
     ///
     /// The handler changes the state; when it returns an error or panics, nothing has changed.
@@ -168,8 +179,11 @@ impl<S: State, V: View<S>> App<S, V> {
         self,
         name: &'static str,
         f: impl Fn(&mut S, &mut Cx<S>, P) -> O + Send + Sync + 'static,
-    ) -> Self {
-        self.register(
+    ) -> Self
+    where
+        M: Describes<P> + DescribesReply<O>,
+    {
+        self.register::<P, O>(
             name,
             Mode::Atomic,
             Run::Handler(Box::new(move |state, cx, payload| {
@@ -184,8 +198,11 @@ impl<S: State, V: View<S>> App<S, V> {
         self,
         name: &'static str,
         f: impl Fn(&S, P) -> O + Send + Sync + 'static,
-    ) -> Self {
-        self.register(
+    ) -> Self
+    where
+        M: Describes<P> + DescribesReply<O>,
+    {
+        self.register::<P, O>(
             name,
             Mode::Query,
             Run::Query(Box::new(move |state, payload| {
@@ -223,9 +240,10 @@ impl<S: State, V: View<S>> App<S, V> {
         P: DeserializeOwned + Send + 'static,
         O: Outcome,
         F: Future<Output = O> + Send + 'static,
+        M: Describes<P> + DescribesReply<O>,
     {
         let f = Arc::new(f);
-        self.register(
+        self.register::<P, O>(
             name,
             Mode::Async,
             Run::Async(Box::new(move |payload| {
@@ -242,14 +260,18 @@ impl<S: State, V: View<S>> App<S, V> {
         )
     }
 
-    fn register(mut self, name: &'static str, mode: Mode, run: Run<S>) -> Self {
+    fn register<P, O: Outcome>(mut self, name: &'static str, mode: Mode, run: Run<S>) -> Self
+    where
+        M: Describes<P> + DescribesReply<O>,
+    {
         if name.is_empty() || name.starts_with('$') || name.len() > windlass_protocol::limits::NAME_BYTES_MAX {
             self.problems.push(format!("\"{name}\" cannot be an action: 1 to 128 bytes, no $ at the start"));
         }
         if self.actions.iter().any(|action| action.name == name) {
             self.problems.push(format!("the action \"{name}\" is registered twice"));
         }
-        self.actions.push(Action::new(name, mode, run));
+        let (payload, reply) = (M::described(), M::described_reply());
+        self.actions.push(Action { payload, reply, ..Action::new(name, mode, run) });
         self
     }
 
@@ -552,6 +574,9 @@ impl<S: State, V: View<S>> App<S, V> {
         if self.per == Per::User && self.authenticate.is_none() {
             self.problems.push("`session_per(Per::User)` needs `authenticate`, to know who it is".to_owned());
         }
+        if self.options.stage.is_none() {
+            self.write_types(&walks)?;
+        }
         let patience = &mut self.options.patience;
         self.kept.settle(patience, &mut self.problems);
         #[cfg(unix)]
@@ -569,6 +594,7 @@ impl<S: State, V: View<S>> App<S, V> {
             #[cfg(unix)]
             commands,
             development: self.development,
+            events: self.types.events(),
             keeps_jobs: self.kept.is_durable(),
         };
         let (codec, stored) = self.kept.open(self.options.stage.is_some(), self.options.patience.expire_after)?;

@@ -12,7 +12,7 @@ use crate::program::State;
 use crate::services::Commands;
 use crate::{App, Cx, Error, Job, Result, View};
 
-impl<S: State, V: View<S>> App<S, V> {
+impl<S: State, V: View<S>, M> App<S, V, M> {
     /// Registers an external command, which [`Cx::command`] starts by that name: a program in any language.
     ///
     /// Its program and its arguments are fixed here; a session's data reaches it as JSON on its standard input. It runs

@@ -150,7 +150,7 @@ impl<S: State> Cx<S> {
     ///
     /// # Errors
     ///
-    /// A value that does not serialise.
+    /// A value that does not serialise; in development, an event that a typed app has not declared.
     pub fn emit(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Result {
         self.tell().emit(name, value)
     }
@@ -395,8 +395,15 @@ impl<S: State> To<'_, S> {
     ///
     /// # Errors
     ///
-    /// A value that does not serialise.
+    /// As there.
     pub fn emit(self, name: &str, value: &(impl Serialize + ?Sized)) -> Result {
+        let services = &self.cx.services;
+        let is_declared = services.events.as_ref().is_none_or(|events| events.contains(&name));
+        if services.development && !is_declared {
+            return Err(Error::internal(format!(
+                "the event \"{name}\" is not declared: add `.event::<T>(\"{name}\")`"
+            )));
+        }
         let value = serde_json::to_value(value)?;
         self.event(Audience::Session, Class::Volatile, "emit", &serde_json::json!({ "name": name, "value": value }));
         Ok(())

@@ -120,7 +120,7 @@ fn open_folder(folder: &std::path::Path) -> Result<Arc<dyn SessionStore>> {
     Ok(Arc::new(store))
 }
 
-impl<S: State, V: View<S>> App<S, V> {
+impl<S: State, V: View<S>, M> App<S, V, M> {
     /// Keeps sessions on disk, in this folder, which is made if it is not there: they outlive the process, and what a crash
     /// undoes is applied again. One process at a time has a folder. Without it sessions are in memory, and end with
     /// the process.

@@ -4,16 +4,22 @@ use serde::de::DeserializeOwned;
 use windlass_protocol::Set;
 
 use crate::program::{Refusal, State, View};
+use crate::types::{Described, Describes};
 use crate::{App, Error, Result};
 
 /// A field that a page may write to.
 pub(crate) struct Field<S: State> {
     /// As it was declared.
     pub(crate) path: &'static str,
-    members: Vec<&'static str>,
+    pub(crate) members: Vec<&'static str>,
     /// The field that tells rows apart, when it is in a row.
-    key: Option<&'static str>,
+    pub(crate) key: Option<&'static str>,
     write: Write<S>,
+    /// The types of the key and of what is written, when the app is typed.
+    #[cfg_attr(not(feature = "types"), allow(dead_code, reason = "only typed apps ask"))]
+    pub(crate) row: Described,
+    #[cfg_attr(not(feature = "types"), allow(dead_code, reason = "only typed apps ask"))]
+    pub(crate) value: Described,
 }
 
 /// Puts a value there; the key of the row comes first.
@@ -21,7 +27,8 @@ type Write<S> = Box<dyn Fn(&mut S, &str, &str) -> Result<(), Refusal> + Send + S
 
 impl<S: State> Field<S> {
     fn new(path: &'static str, key: Option<&'static str>, write: Write<S>) -> Self {
-        Self { path, members: path.split('.').collect(), key, write }
+        let (row, value) = (Described::default(), Described::default());
+        Self { path, members: path.split('.').collect(), key, write, row, value }
     }
 
     pub(crate) fn is(&self, set: &Set<'_>) -> bool {
@@ -62,7 +69,7 @@ impl Written<'_> {
     }
 }
 
-impl<S: State, V: View<S>> App<S, V> {
+impl<S: State, V: View<S>, M> App<S, V, M> {
     /// Lets pages write to a field of the state: with `w-model`, or `$set` of the protocol. The path is dotted.
     ///
     /// The path is the one in the view, `f` says where that is in the state. The value is typed by serde: what does not fit
@@ -79,12 +86,15 @@ impl<S: State, V: View<S>> App<S, V> {
     ///     .field("age", |state| &mut state.age);
     /// # let _ = app;
     /// ```
-    pub fn field<T: DeserializeOwned + 'static>(self, path: &'static str, f: fn(&mut S) -> &mut T) -> Self {
+    pub fn field<T: DeserializeOwned + 'static>(self, path: &'static str, f: fn(&mut S) -> &mut T) -> Self
+    where
+        M: Describes<T>,
+    {
         let write: Write<S> = Box::new(move |state, _, value| {
             *f(state) = serde_json::from_str(value).map_err(Refusal::Payload)?;
             Ok(())
         });
-        self.declare(Field::new(path, None, write))
+        self.declare(Field { value: M::described(), ..Field::new(path, None, write) })
     }
 
     /// Lets pages write to a field of each row of a list; a row is found by the value of its field `key`, never by its
@@ -112,14 +122,18 @@ impl<S: State, V: View<S>> App<S, V> {
         path: &'static str,
         key: &'static str,
         f: for<'a> fn(&'a mut S, &K) -> Option<&'a mut T>,
-    ) -> Self {
+    ) -> Self
+    where
+        M: Describes<K> + Describes<T>,
+    {
         let write: Write<S> = Box::new(move |state, row, value| {
             let row = serde_json::from_str(row).map_err(Refusal::Payload)?;
             let value = serde_json::from_str(value).map_err(Refusal::Payload)?;
             *f(state, &row).ok_or(Refusal::Gone)? = value;
             Ok(())
         });
-        self.declare(Field::new(path, Some(key), write))
+        let (row, value) = (<M as Describes<K>>::described(), <M as Describes<T>>::described());
+        self.declare(Field { row, value, ..Field::new(path, Some(key), write) })
     }
 
     fn declare(mut self, field: Field<S>) -> Self {

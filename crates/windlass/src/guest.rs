@@ -212,7 +212,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl<S: State, V: View<S>> App<S, V> {
+impl<S: State, V: View<S>, M> App<S, V, M> {
     /// What shares a session: each tab has its own by default, [`Per::Browser`] and [`Per::User`] let pages see the same.
     ///
     /// Up to 16 pages share one; when one more comes, the page that was away for longest begins anew.

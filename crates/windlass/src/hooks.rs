@@ -117,7 +117,7 @@ impl<'a> Failure<'a> {
     }
 }
 
-impl<S: State, V: View<S>> App<S, V> {
+impl<S: State, V: View<S>, M> App<S, V, M> {
     /// Prepares a fresh session for its page, before anything else happens in it.
     ///
     /// It knows the page's path and query and, with [`App::authenticate`], whose it is. What it does makes the session no

@@ -85,6 +85,7 @@ mod socket;
 mod status;
 mod sync;
 pub mod test;
+mod types;
 mod upgrade;
 mod uptime;
 mod watched;
@@ -107,6 +108,12 @@ pub use page::Page;
 pub use program::{State, View, Whole};
 pub use server::Server;
 pub use status::{Classic, Running, Status};
+#[cfg(feature = "types")]
+#[doc(no_inline)]
+pub use ts_rs::TS;
+#[cfg(feature = "types")]
+pub use types::Typed;
+pub use types::{Describes, DescribesReply, Untyped};
 pub use windlass_engine::{Account, Audience, Durability};
 #[cfg(unix)]
 pub use windlass_jobs::{COMMAND_INPUT_BYTES_MAX, COMMAND_LINE_BYTES_MAX, Command};
@@ -127,6 +134,11 @@ pub mod prelude {
         App, Audience, Callback, Cx, End, Error, FutureJob, Handle, Job, Level, Notify, Outcome, Private, Reply,
         Result, Status, SyncVec, Tracked, View, page,
     };
+    #[cfg(feature = "types")]
+    pub use ts_rs::TS;
+
+    #[cfg(feature = "types")]
+    pub use crate::Typed;
 }
 
 /// The page for those who come from Taipy: its code is tested here.

@@ -116,7 +116,7 @@ impl Limits {
     }
 }
 
-impl<S: State, V: View<S>> App<S, V> {
+impl<S: State, V: View<S>, M> App<S, V, M> {
     /// What peers may take: connections, rates, times. See [`Limits`] for the defaults, and [`Live::refusals`] for how
     /// often each was reached.
     ///

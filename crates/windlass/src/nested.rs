@@ -36,7 +36,7 @@ impl Nested {
 /// An app that is to be nested, until the other is built.
 pub(crate) type Nestling = Box<dyn FnOnce() -> Result<Nested>>;
 
-impl<S: State, V: View<S>> App<S, V> {
+impl<S: State, V: View<S>, M> App<S, V, M> {
     /// Serves another app beneath a path of this one: its page, its client and its sockets. It ends when this one does.
     ///
     /// Both have states, sessions and jobs of their own. Names of hosts and limits on connections are this app's, all
@@ -65,7 +65,7 @@ impl<S: State, V: View<S>> App<S, V> {
     /// # Panics
     ///
     /// [`App::build`] does, when the path is taken, as by another app or by [`App::router`].
-    pub fn nest<T: State, W: View<T>>(mut self, path: &'static str, app: App<T, W>) -> Self {
+    pub fn nest<T: State, W: View<T>, N: 'static>(mut self, path: &'static str, app: App<T, W, N>) -> Self {
         if !path.starts_with('/') || path.ends_with('/') || path.contains(['{', '}', '*']) {
             let text =
                 "an app is nested beneath a path that begins with / and does not end with it, without {, } and *";

@@ -21,6 +21,7 @@ use crate::job_work::JobWork;
 use crate::named::Reviver;
 use crate::pace::Pace;
 use crate::services::Services;
+use crate::types::Described;
 use crate::{Cx, Error, Handle, Result};
 
 /// What a session's state must be able to do. Every `Clone + Send` type is one.
@@ -102,11 +103,25 @@ pub(crate) struct Action<S: State> {
     /// It is answered when its effect is on disk.
     pub(crate) saved: bool,
     pub(crate) pace: Pace,
+    /// The types of what it takes and answers, when the app is typed.
+    #[cfg_attr(not(feature = "types"), allow(dead_code, reason = "only typed apps ask"))]
+    pub(crate) payload: Described,
+    pub(crate) reply: Described,
 }
 
 impl<S: State> Action<S> {
     pub(crate) fn new(name: &'static str, mode: Mode, run: Run<S>) -> Self {
-        Self { name, mode, run, only_if_seen: false, secret: false, saved: false, pace: Pace::default() }
+        Self {
+            name,
+            mode,
+            run,
+            only_if_seen: false,
+            secret: false,
+            saved: false,
+            pace: Pace::default(),
+            payload: Described::default(),
+            reply: Described::default(),
+        }
     }
 }
 
@@ -123,6 +138,9 @@ pub(crate) struct Walks<S> {
     diff: fn(&S, &mut Shadow, &mut Vec<u8>) -> DiffResult,
     snapshot: fn(&S, &mut Shadow, &mut Vec<u8>) -> DiffResult,
     value: fn(&S) -> Result<serde_json::Value, serde_json::Error>,
+    /// The name of the view's Rust type.
+    #[cfg_attr(not(feature = "types"), allow(dead_code, reason = "only typed apps ask"))]
+    pub(crate) name: fn(&S) -> &'static str,
 }
 
 impl<S: State> Walks<S> {
@@ -131,6 +149,7 @@ impl<S: State> Walks<S> {
             diff: |state, shadow, out| shadow.diff(&V::view(state), out),
             snapshot: |state, shadow, out| shadow.snapshot(&V::view(state), out),
             value: |state| serde_json::to_value(V::view(state)),
+            name: |state| std::any::type_name_of_val(&V::view(state)),
         }
     }
 
@@ -280,7 +299,12 @@ impl<S: State> windlass_engine::App for Program<S> {
                 let mut cx = Cx::new(turn.take(), &self.services);
                 let outcome = action.pace.run(action.name, self.blocking_over, || run(state, &mut cx, payload.get()));
                 *turn = cx.turn;
-                outcome.map(|reply| reply.or(cx.reply))
+                outcome.and_then(|reply| match cx.reply {
+                    Some(_) if self.development && action.reply.is_nothing() => {
+                        Err(Refusal::Error(Error::internal(UNTYPED_REPLY)))
+                    }
+                    told => Ok(reply.or(told)),
+                })
             }
             Run::Query(run) => action.pace.run(action.name, self.blocking_over, || run(state, payload.get())),
             Run::Async(begin) => begin(payload.get()).map(|task| {
@@ -361,3 +385,7 @@ impl<S: State> Program<S> {
 
 /// A tenth of what a person notices, over a few actions.
 const COPY_WARNED_OVER: Duration = Duration::from_micros(200);
+
+/// What a typed action is told that answers past its type.
+const UNTYPED_REPLY: &str = "the action's type says that it answers nothing, and it has called `Cx::reply`: \
+                             return `Reply(value)` instead";

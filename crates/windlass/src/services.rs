@@ -22,6 +22,8 @@ pub(crate) struct Services {
     pub(crate) commands: Commands,
     /// Pages see the text of internal errors.
     pub(crate) development: bool,
+    /// The events that a typed app has declared.
+    pub(crate) events: Option<Vec<&'static str>>,
 }
 
 impl Services {

@@ -9,10 +9,10 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use clap::Parser;
-use windlass::SyncVec;
+use windlass::Whole;
 use windlass::prelude::*;
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, TS)]
 struct Table {
     rows: SyncVec<Row>,
     selected: Option<u32>,
@@ -22,7 +22,7 @@ struct Table {
     random: u32,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, TS)]
 struct Row {
     id: u32,
     label: String,
@@ -82,8 +82,9 @@ impl Table {
     }
 }
 
-fn app() -> App<Table> {
+fn app() -> App<Table, Whole, Typed> {
     App::new(Table::default)
+        .typed()
         .action("run", |table, _cx, ()| table.run(1_000))
         .action("run_lots", |table, _cx, ()| table.run(10_000))
         .action("add", |table, _cx, ()| table.add(1_000))
@@ -176,5 +177,15 @@ mod tests {
         assert_eq!(t.document(), &json!({ "rows": [], "selected": null, "$jobs": [] }));
         t.send("run", ());
         assert_eq!(id(&t, 0), json!(2_001), "ids go on");
+    }
+
+    #[test]
+    fn the_types_of_the_page_are_current() {
+        let types = app().types().unwrap_or_else(|error| error.text);
+        assert_eq!(
+            types,
+            include_str!("../app.d.ts"),
+            "run `windlass types -p bench_page -o examples/bench_page/app.d.ts`"
+        );
     }
 }

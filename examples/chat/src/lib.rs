@@ -2,19 +2,20 @@
 //!
 //! Stop cancels the future, Regenerate runs another, and `/fail` shows how one that fails looks.
 
+use windlass::Whole;
 use windlass::prelude::*;
 
 mod generator;
 
 /// What a session holds.
-#[derive(Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize, TS)]
 pub struct Chat {
     messages: Vec<Message>,
     status: Status,
     last_id: Private<u64>,
 }
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Message {
     id: u64,
     author: Author,
@@ -23,7 +24,7 @@ struct Message {
     note: Option<String>,
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Serialize, TS)]
 #[serde(rename_all = "snake_case")]
 enum Author {
     You,
@@ -31,7 +32,7 @@ enum Author {
 }
 
 /// What the last answer is doing.
-#[derive(Clone, Copy, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Copy, Default, Deserialize, PartialEq, Serialize, TS)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     #[default]
@@ -41,14 +42,15 @@ enum Status {
     Failed,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, TS)]
 struct Ask {
     text: String,
 }
 
 /// The app, with its page, to be served or nested.
-pub fn app() -> App<Chat> {
+pub fn app() -> App<Chat, Whole, Typed> {
     App::new(Chat::default)
+        .typed()
         .action("ask", ask)
         .action("stop", |_, cx, ()| cx.cancel("answer"))
         .action("regenerate", regenerate)
@@ -202,5 +204,11 @@ mod tests {
     #[derive(Serialize)]
     struct Question {
         text: &'static str,
+    }
+
+    #[test]
+    fn the_types_of_the_page_are_current() {
+        let types = app().types().unwrap_or_else(|error| error.text);
+        assert_eq!(types, include_str!("../app.d.ts"), "run `windlass types -p chat -o examples/chat/app.d.ts`");
     }
 }

@@ -19,7 +19,7 @@ pub struct Console {
 }
 
 /// What the page shows of it: the counts.
-#[derive(Serialize)]
+#[derive(Serialize, TS)]
 struct Counts {
     waiting: u32,
     running: usize,
@@ -40,9 +40,10 @@ impl View<Console> for Page {
 }
 
 /// The app, with its page, to be served or nested.
-pub fn app() -> App<Console, Page> {
+pub fn app() -> App<Console, Page, Typed> {
     App::new(Console::default)
         .view(Page)
+        .typed_as::<Counts>()
         .pool("hold", PoolOptions { threads: 4, ..PoolOptions::default() })
         .action("start", start)
         .on_restore(|console, _cx| console.restore())
@@ -146,5 +147,11 @@ mod tests {
         let document = t.document();
         let counts = ["waiting", "running", "done", "failed", "cancelled"].map(|count| document[count].as_u64());
         assert_eq!(counts, [0, 0, 1, 1, 58].map(Some));
+    }
+
+    #[test]
+    fn the_types_of_the_page_are_current() {
+        let types = app().types().unwrap_or_else(|error| error.text);
+        assert_eq!(types, include_str!("../app.d.ts"), "run `windlass types -p console -o examples/console/app.d.ts`");
     }
 }

@@ -6,12 +6,12 @@
 use std::fmt::Write as _;
 
 use windlass::prelude::*;
-use windlass::{Again, Command, PoolOptions};
+use windlass::{Again, Command, PoolOptions, Whole};
 
 mod analysis;
 
 /// What a session sees of its analysis.
-#[derive(Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize, TS)]
 pub struct Analysis {
     /// `idle`, `running`, `done`, `failed`, `cancelled`, `lost`.
     status: String,
@@ -28,7 +28,7 @@ pub struct Analysis {
 }
 
 /// One column, as the page shows it.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Column {
     name: String,
     kind: String,
@@ -57,7 +57,7 @@ struct Summary {
 }
 
 /// What the page asks for.
-#[derive(Deserialize)]
+#[derive(Deserialize, TS)]
 struct Request {
     rows: u64,
     language: String,
@@ -77,7 +77,7 @@ pub fn be_the_command_if_asked() {
 }
 
 /// The app, with its page, to be served or nested. `main` begins with [`be_the_command_if_asked`].
-pub fn app() -> App<Analysis> {
+pub fn app() -> App<Analysis, Whole, Typed> {
     let this_program = std::env::current_exe().unwrap_or_else(|_| "csv".into());
     let python = Command::new("python3").arg("-c").arg(include_str!("analyse.py"));
     let has_python = python.is_there();
@@ -86,6 +86,7 @@ pub fn app() -> App<Analysis> {
     let there = languages.clone();
     let init = move || Analysis { status: "idle".into(), languages: languages.clone(), ..Analysis::default() };
     let app = App::new(init)
+        .typed()
         .command("analyse-rust", Command::new(this_program).arg(COMMAND))
         .action("start", start)
         .action("stop", |_, cx, ()| {
@@ -204,5 +205,11 @@ mod tests {
         );
         t.jobs().done("analyse-rust", Summary { rows: 1000, bytes: 2_000_000, seconds: 1.0 });
         assert_eq!((&t.document()["status"], &t.document()["megabytes"]), (&"done".into(), &2.0.into()));
+    }
+
+    #[test]
+    fn the_types_of_the_page_are_current() {
+        let types = app().types().unwrap_or_else(|error| error.text);
+        assert_eq!(types, include_str!("../app.d.ts"), "run `windlass types -p csv -o examples/csv/app.d.ts`");
     }
 }

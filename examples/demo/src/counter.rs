@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 use windlass::prelude::*;
 
-use crate::Demo;
+use crate::DemoApp;
 
-#[derive(Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize, TS)]
 pub(crate) struct Counter {
     count: i64,
 }
 
-pub(crate) fn register(app: App<Demo>) -> App<Demo> {
+pub(crate) fn register(app: DemoApp) -> DemoApp {
     app.action("add", |state, _cx, by: i64| {
         state.counter.count = state.counter.count.saturating_add(by);
     })

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use windlass::prelude::*;
 
-use crate::Demo;
+use crate::DemoApp;
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
+#[ts(rename = "Booking")]
 pub(crate) struct Fields {
     name: String,
     guests: u32,
@@ -18,14 +19,14 @@ pub(crate) struct Fields {
     answer: String,
 }
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Dish {
     id: u64,
     name: String,
 }
 
 /// What the form sends beside the fields that follow it.
-#[derive(Deserialize)]
+#[derive(Deserialize, TS)]
 struct Reservation {
     wish: String,
 }
@@ -44,7 +45,7 @@ impl Default for Fields {
     }
 }
 
-pub(crate) fn register(app: App<Demo>) -> App<Demo> {
+pub(crate) fn register(app: DemoApp) -> DemoApp {
     app.field("fields.name", |state| &mut state.fields.name)
         .field("fields.guests", |state| &mut state.fields.guests)
         .field("fields.quiet", |state| &mut state.fields.quiet)

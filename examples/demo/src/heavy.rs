@@ -9,11 +9,11 @@ use windlass::JobOptions;
 use windlass::prelude::*;
 
 use crate::{
-    Demo,
+    Demo, DemoApp,
     primes::{Primes, Sieve},
 };
 
-#[derive(Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize, TS)]
 pub(crate) struct Heavy {
     started: u32,
     ended: Option<Ended>,
@@ -21,21 +21,21 @@ pub(crate) struct Heavy {
 }
 
 /// How the last task ended.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Ended {
     how: String,
     text: String,
 }
 
 /// The form of the page.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, TS)]
 struct Order {
     seconds: u64,
     fail: bool,
     panic: bool,
 }
 
-pub(crate) fn register(app: App<Demo>) -> App<Demo> {
+pub(crate) fn register(app: DemoApp) -> DemoApp {
     app.callback::<Count>().action("start_heavy", start)
 }
 

@@ -19,13 +19,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Parser;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use windlass::State;
 use windlass::prelude::*;
+use windlass::{State, Whole};
 
 use crate::{counter::Counter, fields::Fields, heavy::Heavy, table::Table, text::Text};
 
+/// The app while its examples register what they have.
+type DemoApp = App<Demo, Whole, Typed>;
+
 /// What each session owns; the page shows all of it.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Demo {
     /// The first of this server is 1; so a person can tell two apart.
     session: u64,
@@ -74,7 +77,7 @@ struct Options {
 
 impl Options {
     /// Keeps the sessions of one of the apps in a folder of its own, if they are kept.
-    fn keep<S, V>(&self, name: &str, app: App<S, V>) -> App<S, V>
+    fn keep<S, V, M>(&self, name: &str, app: App<S, V, M>) -> App<S, V, M>
     where
         S: State + Serialize + DeserializeOwned,
         V: View<S>,
@@ -111,8 +114,8 @@ async fn main() -> Result {
 }
 
 /// The app without its page: what the tests drive.
-fn app() -> App<Demo> {
-    let app = App::new(Demo::new);
+fn app() -> DemoApp {
+    let app = App::new(Demo::new).typed();
     let app = counter::register(app);
     let app = heavy::register(app);
     let app = text::register(app).on_restore(|state, _cx| state.restore());

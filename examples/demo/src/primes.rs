@@ -1,9 +1,10 @@
 //! Counting primes: work that a processor really has to do, and whose result anyone can check.
 
 use serde::{Deserialize, Serialize};
+use windlass::TS;
 
 /// How many primes there are below a number.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, TS)]
 pub(crate) struct Primes {
     pub(crate) below: u64,
     pub(crate) primes: u64,

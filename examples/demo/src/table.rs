@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 use windlass::prelude::*;
 
-use crate::Demo;
+use crate::{Demo, DemoApp};
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 pub(crate) struct Table {
     rows: SyncVec<Row>,
     sorted: Sorted,
@@ -16,7 +16,7 @@ pub(crate) struct Table {
     next_cell: Private<usize>,
 }
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Row {
     id: u32,
     name: String,
@@ -25,13 +25,13 @@ struct Row {
 }
 
 /// What the rows are in order of; nothing once they were moved by hand.
-#[derive(Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize, TS)]
 struct Sorted {
     by: Option<Column>,
     descending: bool,
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Serialize, TS)]
 #[serde(rename_all = "snake_case")]
 enum Column {
     Id,
@@ -40,7 +40,7 @@ enum Column {
     Price,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 enum Place {
     Top,
@@ -48,7 +48,7 @@ enum Place {
 }
 
 /// What the buttons in a row send.
-#[derive(Deserialize)]
+#[derive(Deserialize, TS)]
 struct Of {
     id: u32,
 }
@@ -76,7 +76,7 @@ impl Row {
     }
 }
 
-pub(crate) fn register(app: App<Demo>) -> App<Demo> {
+pub(crate) fn register(app: DemoApp) -> DemoApp {
     app.action("change_cell", |state, _cx, ()| change_cell(&mut state.table))
         .action("change_cells", |state, _cx, ()| change_cells(&mut state.table))
         .action("insert_row", |state, _cx, place| insert(&mut state.table, place))

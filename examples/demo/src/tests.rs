@@ -54,3 +54,9 @@ fn text_that_was_stopped_goes_on_where_it_was() {
     t.send("clear_text", ());
     assert_eq!(t.document()["text"]["body"], "");
 }
+
+#[test]
+fn the_types_of_the_page_are_current() {
+    let types = app().types().unwrap_or_else(|error| error.text);
+    assert_eq!(types, include_str!("../app.d.ts"), "run `windlass types -p demo -o examples/demo/app.d.ts`");
+}

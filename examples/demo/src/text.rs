@@ -8,9 +8,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use windlass::prelude::*;
 
-use crate::Demo;
+use crate::{Demo, DemoApp};
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 pub(crate) struct Text {
     body: String,
     tokens: usize,
@@ -26,7 +26,7 @@ impl Default for Text {
     }
 }
 
-pub(crate) fn register(app: App<Demo>) -> App<Demo> {
+pub(crate) fn register(app: DemoApp) -> DemoApp {
     app.action("start_text", start).action("stop_text", |state, cx, ()| stop(state, cx)).action(
         "clear_text",
         |state, cx, ()| {

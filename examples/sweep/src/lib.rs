@@ -28,8 +28,9 @@ pub struct Sweep {
 }
 
 /// What the sweep, or one of its runs, is doing.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, TS)]
 #[serde(rename_all = "snake_case")]
+#[ts(rename = "Progress")]
 enum State {
     Ready,
     Queued,
@@ -40,7 +41,7 @@ enum State {
 }
 
 /// A run: a cell of the heat map.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Cell {
     /// Its number among the job's runs.
     id: u32,
@@ -55,7 +56,7 @@ struct Cell {
 }
 
 /// What the page shows: the cells and what follows from them.
-#[derive(Serialize)]
+#[derive(Serialize, TS)]
 struct Shown<'a> {
     state: State,
     reason: Option<&'a str>,
@@ -69,7 +70,7 @@ struct Shown<'a> {
     cells: &'a [Cell],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, TS)]
 struct Counts {
     queued: usize,
     running: usize,
@@ -124,9 +125,10 @@ enum Step {
 }
 
 /// The app, with its page, to be served or nested.
-pub fn app() -> App<Sweep, Page> {
+pub fn app() -> App<Sweep, Page, Typed> {
     App::new(Sweep::new)
         .view(Page)
+        .typed_as::<Shown>()
         .action("start", start)
         .action("stop_all", |_, cx, ()| cx.cancel("sweep"))
         .action("stop_run", |sweep: &mut Sweep, cx: &mut Cx<Sweep>, cell: u32| {
@@ -380,5 +382,11 @@ mod tests {
         for nothing in [0, CELLS + 1] {
             assert_eq!(t.send("select", nothing).code(), Some("no_cell"));
         }
+    }
+
+    #[test]
+    fn the_types_of_the_page_are_current() {
+        let types = app().types().unwrap_or_else(|error| error.text);
+        assert_eq!(types, include_str!("../app.d.ts"), "run `windlass types -p sweep -o examples/sweep/app.d.ts`");
     }
 }

@@ -15,7 +15,7 @@ pub struct Todos {
     last_id: u64,
 }
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Todo {
     id: u64,
     title: String,
@@ -25,7 +25,7 @@ struct Todo {
 /// What the page shows of it: the list, and what is counted in it.
 pub struct Page;
 
-#[derive(Serialize)]
+#[derive(Serialize, TS)]
 struct Shown<'a> {
     todos: &'a [Todo],
     all: bool,
@@ -41,9 +41,10 @@ impl View<Todos> for Page {
 }
 
 /// The app, with its page, to be served or nested.
-pub fn app() -> App<Todos, Page> {
+pub fn app() -> App<Todos, Page, Typed> {
     App::new(Todos::default)
         .view(Page)
+        .typed_as::<Shown>()
         .session_per(Per::Browser)
         .action("add", |list, _cx, title: String| list.add(&title))
         .action("destroy", |list, _cx, id: u64| list.retain(|todo| todo.id != id))
@@ -131,5 +132,11 @@ mod tests {
         assert_eq!(t.document()["todos"][0]["title"], json!("grease it"));
         t.send("destroy", 3);
         assert_eq!((&t.document()["todos"], &t.document()["all"]), (&json!([]), &json!(false)));
+    }
+
+    #[test]
+    fn the_types_of_the_page_are_current() {
+        let types = app().types().unwrap_or_else(|error| error.text);
+        assert_eq!(types, include_str!("../app.d.ts"), "run `windlass types -p todomvc -o examples/todomvc/app.d.ts`");
     }
 }

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use windlass::PoolOptions;
 use windlass::prelude::*;
+use windlass::{PoolOptions, Whole};
 
 mod network;
 
 use network::{Dice, Network, Point};
 
 /// What a session sees of its training.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 pub struct Training {
     status: Cow<'static, str>,
     /// Why it ended, when it failed.
@@ -44,7 +44,7 @@ pub struct Training {
 }
 
 /// The best network so far, at that epoch.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Checkpoint {
     epoch: u64,
     held_out_loss: f64,
@@ -77,8 +77,9 @@ enum Step {
 }
 
 /// The app, with its page, to be served or nested.
-pub fn app() -> App<Training> {
+pub fn app() -> App<Training, Whole, Typed> {
     App::new(Training::new)
+        .typed()
         .action("start", start)
         .action("pause", |training, _cx, ()| training.pause(true))
         .action("resume", |training, _cx, ()| training.pause(false))
@@ -347,5 +348,15 @@ mod tests {
         assert_eq!(t.document()["status"], "failed");
         let reason = t.document()["reason"].as_str().unwrap_or_default().to_owned();
         assert!(reason.contains("take a lower learning rate"), "{reason}");
+    }
+
+    #[test]
+    fn the_types_of_the_page_are_current() {
+        let types = app().types().unwrap_or_else(|error| error.text);
+        assert_eq!(
+            types,
+            include_str!("../app.d.ts"),
+            "run `windlass types -p training -o examples/training/app.d.ts`"
+        );
     }
 }
