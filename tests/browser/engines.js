@@ -28,6 +28,7 @@ const LOOK = 'only it can be told a colour scheme'
 export const CHROMIUM_ONLY = new Map([
   ['harness.test.js', HARNESS],
   ['look.test.js', LOOK],
+  ['parts.test.js', 'only Playwright holds requests back'],
   ['after ten thousand changes of a list the heap is what it was', HEAP],
   ['elements that another script adds and takes out leave nothing behind', HEAP],
   ['[RESUME-1] a page that was frozen while its connection died goes on without a reload', 'only its debugger freezes pages'],

@@ -47,14 +47,22 @@ export function later(name) {
     loaded = load(name);
     loading.set(name, loaded);
     // Without a network now, there may be one when the next one asks.
-    loaded.catch(() => loading.delete(name));
+    loaded.catch(() => {
+      loading.delete(name);
+      failed.set(name, (failed.get(name) ?? 0) + 1);
+    });
   }
   return loaded;
 }
 
+/** How often. @type {Map<string, number>} */
+const failed = new Map();
+
 /** @param {string} name */
 async function load(name) {
-  const part = await FILES[name]?.();
+  const again = failed.get(name);
+  // Browsers remember that an address could not be imported, and ask no second time for the same one.
+  const part = await (again ? import(`${new URL(`${name}.js`, import.meta.url)}?again=${again}`) : FILES[name]?.());
   if (!part) throw new Error(`no part ${name}`);
   part.default(kit);
 }
