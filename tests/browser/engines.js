@@ -31,5 +31,6 @@ export const CHROMIUM_ONLY = new Map([
   ['parts.test.js', 'only Playwright holds requests back'],
   ['after ten thousand changes of a list the heap is what it was', HEAP],
   ['elements that another script adds and takes out leave nothing behind', HEAP],
+  ['a composition of an input method is not disturbed by what arrives, and is written when it ends', 'only its debugger composes'],
   ['[RESUME-1] a page that was frozen while its connection died goes on without a reload', 'only its debugger freezes pages'],
 ])

@@ -36,6 +36,7 @@ import { Server } from './server.js'
  * @property {(path?: string) => Promise<Page>} open a new tab, through the proxy
  * @property {(page: Page) => Promise<Page>} duplicate what "duplicate tab" does: the same address and a copy of its storage
  * @property {(page: Page) => Promise<void>} reload what the person does; any other navigation fails the test
+ * @property {(page: Page, path: string) => Promise<void>} leave what following a link to another page does
  * @property {(how?: 'stop' | 'kill') => Promise<void>} restart another server process behind the same address
  */
 
@@ -63,6 +64,8 @@ async function launchChromium() {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     // Chromium's own sandbox cannot start for root, as in a container; the pages are ours.
     chromiumSandbox: process.getuid?.() !== 0,
+    // Pages that are left are kept, as for people.
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
   })
   return { context: () => launched.newContext({ reducedMotion: 'reduce' }), close: () => launched.close() }
 }
@@ -191,6 +194,11 @@ function world(servers, proxy, context, complaints, options) {
     async reload(page) {
       expectLoad(page)
       await page.reload()
+    },
+    async leave(page, path) {
+      expectLoad(page)
+      await page.evaluate((path) => void setTimeout(() => location.assign(path)), path)
+      await page.waitForFunction((path) => location.pathname === path, path)
     },
     async restart(how = 'stop') {
       proxy.disturbed = true

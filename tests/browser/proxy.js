@@ -18,7 +18,7 @@ const HELD_BYTES_MAX = 1024 * 1024
 /**
  * One proxy on a port of its own.
  *
- * Fires `accepted` and `ended` for each connection, and `held` when there are bytes that it keeps back.
+ * Fires `accepted` and `ended` for each connection, `refused` for each that is not taken, and `held` when there are bytes that it keeps back.
  */
 export class Proxy extends EventTarget {
   /** @type {net.Server} */ #listener
@@ -115,6 +115,7 @@ export class Proxy extends EventTarget {
   #accept(socket) {
     if (this.#mode === 'refusing') {
       socket.resetAndDestroy()
+      this.dispatchEvent(new Event('refused'))
       return
     }
     this.accepted += 1

@@ -95,7 +95,7 @@ export function find(steps) {
       } else if (step.text !== undefined) {
         const { text } = step
         const has = (/** @type {Element} */ element) => isText(element) && fits(textOf(element), text)
-        found = found.flatMap((root) => [...below(root)].filter((element) =>
+        found = found.flatMap((root) => [...(root instanceof Element ? [root] : []), ...below(root)].filter((element) =>
           has(element) && ![...element.children, ...(element.shadowRoot?.children ?? [])].some(has)))
       }
       let kept = [...new Set(/** @type {Element[]} */ (found))]
