@@ -105,7 +105,7 @@ class BoundPage extends Spot {
   /** @type {(() => void)[]} */
   #next = [];
   /** @type {import("./template.js").Found} */
-  #found = { names: [], later: new Set() };
+  #found = { names: [], models: [], later: new Set() };
   /** @type {(() => void)[]} */
   #undo = [];
 
@@ -175,6 +175,7 @@ class BoundPage extends Spot {
     this.#found.later.clear();
     try {
       await Promise.all(names.map(later));
+      if (parts.readModel) for (const read of this.#found.models.splice(0)) read();
       for (const model of this.#awaited) model.come();
       this.#awaited.clear();
     } catch (error) {
@@ -212,7 +213,7 @@ class BoundPage extends Spot {
 
   /** @type {Page["model"]} */
   model(part, control, scope) {
-    if (parts.Model) return this.live(part, control, scope);
+    if (parts.Model && part.address) return this.live(part, control, scope);
     const model = new Awaited(part, control, scope, this);
     this.#awaited.add(model);
     return model;
@@ -472,6 +473,7 @@ class Awaited {
 
   come() {
     const { part, node, scope, page } = this;
+    if (!part.address) return;
     this.#model = page.live(part, node, scope);
     // What was typed meanwhile stands.
     if (this.#edited) this.#model.edit();

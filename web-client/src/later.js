@@ -16,6 +16,7 @@ import { labels } from "./labels.js";
  * @property {(problem: import("./report.js").Problem) => string} [describe]
  * @property {import("./forms.js").Forms} [forms]
  * @property {typeof import("./model.js").Model} [Model]
+ * @property {typeof import("./model.js").readModel} [readModel]
  * @property {typeof import("./ahead.js").Ahead} [Ahead]
  */
 

@@ -10,8 +10,9 @@
 
 import { Ahead } from "./ahead.js";
 import { outer } from "./expression.js";
-import { controlValue } from "./forms.js";
+import { controlValue, isControl } from "./forms.js";
 import { own } from "./own.js";
+import { BindError } from "./report.js";
 
 /** @typedef {import("./expression.js").Dependency} Dependency */
 /** @typedef {import("./expression.js").Scope} Scope */
@@ -22,7 +23,7 @@ import { own } from "./own.js";
 
 /** Loaded by pages that have one. @param {import("./later.js").Kit} kit */
 export default function install({ parts }) {
-  Object.assign(parts, { Ahead, Model });
+  Object.assign(parts, { Ahead, Model, readModel });
 }
 
 /** A control of the page, with all that those there are have. */
@@ -176,6 +177,35 @@ export class Model {
 }
 
 /**
+ * What a `w-model` writes to, and when.
+ *
+ * @param {ModelPart} part as it was found, to be filled in
+ * @throws {BindError} when it is wrong
+ */
+export function readModel(part) {
+  const { attribute, element, expression, lists } = part;
+  if (!isControl(element) || /^(file|button|submit|reset|image|hidden)$/.test(element.type)) throw new BindError("not_a_control");
+  const [, mode, ms] = /^w-model(?:\.(blur|debounce)(?:\.(\d+))?)?$/.exec(attribute) ?? [];
+  if (!mode && attribute !== "w-model") throw new BindError("unknown_attribute", "model");
+  const [address] = expression.uses;
+  if (!expression.plain || address?.base !== "value") throw new BindError("expression", "model");
+  const rows = lists.map(placeOf);
+  if (rows.slice(0, rows.length - address.hops).includes(null)) throw new BindError("no_key");
+  const debounce_ms = mode === "debounce" ? Number(ms ?? DEBOUNCE_MS) : 0;
+  Object.assign(part, { address, rows: rows.map((row) => row ?? NOWHERE), lazy: mode === "blur", debounce_ms });
+}
+
+/**
+ * @param {import("./template.js").ListAround} around
+ * @returns {RowPlace | null} null when the list is no plain path, or the key no field of the row
+ */
+function placeOf({ list, key }) {
+  const [of, by] = [list.uses[0], key?.uses[0]];
+  const isField = key?.plain && by?.base === "value" && by.hops === 0 && by.path.length === 1;
+  return list.plain && of?.base === "value" && isField ? { list: of, key: String(by.path[0]) } : null;
+}
+
+/**
  * The way from the document to a field: rows by their keys, never by their places. [SET-2]
  *
  * @param {Dependency} use
@@ -226,4 +256,8 @@ function write(control, text) {
   if (place) control.setSelectionRange(start, end);
 }
 
+/** Stands for a row that no address goes through. */
+const NOWHERE = { list: { base: /** @type {const} */ ("value"), hops: 0, path: [] }, key: "" };
+// A pause between two words, not between two letters.
+const DEBOUNCE_MS = 300;
 const NOTHING = Symbol();

@@ -76,16 +76,28 @@ import { BindError, tell } from "./report.js";
 /**
  * A control that a field of the state follows, and that follows the field.
  *
- * @typedef {object} ModelOnly
+ * @typedef {object} UnreadOnly
  * @property {"model"} kind
  * @property {number[]} path
- * @property {Dependency} address what is written to
- * @property {RowPlace[]} rows the rows around it, outermost first
+ * @property {Element} element
+ * @property {string} attribute `w-model`, and how
  * @property {string} name what the attribute says
+ * @property {readonly ListAround[]} lists those around it, outermost first
+ */
+/** @typedef {UnreadOnly & Reach} UnreadModel */
+
+/**
+ * What `readModel` makes of it.
+ *
+ * @typedef {object} ReadOnly
+ * @property {Dependency} address what is written to; missing as long as it is not read, and when it is wrong
+ * @property {RowPlace[]} rows the rows around it, outermost first
  * @property {boolean} lazy writes when the person is through with it
  * @property {number} debounce_ms writes after so long a pause in the typing; 0 for at once
  */
-/** @typedef {ModelOnly & Reach} ModelPart */
+/** @typedef {UnreadModel & ReadOnly} ModelPart */
+
+/** @typedef {{ list: Expression, key: Expression | null }} ListAround */
 
 /**
  * How a row is found again: its list, and the field that tells it from the others.
@@ -109,6 +121,7 @@ import { BindError, tell } from "./report.js";
  *
  * @typedef {object} Found
  * @property {RootName[]} names the members of the document that are named
+ * @property {(() => void)[]} models each reads a `w-model` when that can be done
  * @property {Set<string>} later the parts of the client that are loaded when they are used
  */
 
@@ -118,13 +131,13 @@ import { BindError, tell } from "./report.js";
  * @param {Report} report
  * @param {Found} found
  * @param {boolean} [isRow] the innermost of the names is the tree's own
- * @param {(RowPlace | null)[]} [rows] where the rows are found; null for one that cannot be
+ * @param {readonly ListAround[]} [lists] around it, outermost first
  * @returns {Template}
  */
-export function compile(root, names, report, found, isRow = false, rows = []) {
+export function compile(root, names, report, found, isRow = false, lists = []) {
   /** @type {Template} */
   const template = { root, parts: [], indexed: false };
-  new Compiler(template, names, report, found, isRow, rows).element(root, []);
+  new Compiler(template, names, report, found, isRow, lists).element(root, []);
   return template;
 }
 
@@ -135,15 +148,15 @@ class Compiler {
    * @param {Report} report
    * @param {Found} found
    * @param {boolean} isRow
-   * @param {(RowPlace | null)[]} rows
+   * @param {readonly ListAround[]} lists
    */
-  constructor(template, names, report, found, isRow, rows) {
+  constructor(template, names, report, found, isRow, lists) {
     this.template = template;
     this.names = names;
     this.report = report;
     this.found = found;
     this.isRow = isRow;
-    this.rows = rows;
+    this.lists = lists;
   }
 
   /**
@@ -230,6 +243,8 @@ class Compiler {
   }
 
   /**
+   * What is right for a `w-model` is known to the part of the client that has them: now, or when it is there.
+   *
    * @param {Element} element
    * @param {number[]} path
    * @param {string} value
@@ -237,25 +252,15 @@ class Compiler {
    * @returns {ModelPart}
    */
   model(element, path, value, name) {
-    if (!isControl(element) || /^(file|button|submit|reset|image|hidden)$/.test(/** @type {HTMLInputElement} */ (element).type)) {
-      throw new BindError("not_a_control");
-    }
-    const [, mode, ms] = /^w-model(?:\.(blur|debounce)(?:\.(\d+))?)?$/.exec(name) ?? [];
-    if (!mode && name !== "w-model") {
-      throw new BindError("unknown_attribute", "model");
-    }
-    if (!parts.Model) this.found.later.add("model");
     const expression = this.expression(value, element, name);
-    const [address] = expression.uses;
-    if (!expression.plain || address?.base !== "value") {
-      throw new BindError("expression", "model");
+    const unread = { kind: "model", path, ...this.reach(expression), element, attribute: name, name: value.trim(), lists: this.lists };
+    const part = /** @type {ModelPart} */ (/** @type {UnreadModel} */ (unread));
+    if (parts.readModel) parts.readModel(part);
+    else {
+      this.found.later.add("model");
+      this.found.models.push(() => this.try(element, name, value, () => parts.readModel?.(part)));
     }
-    const rows = this.rows.slice(0, this.names.length - address.hops);
-    if (!rows.every((row) => row !== null)) {
-      throw new BindError("no_key");
-    }
-    return { kind: "model", path, ...this.reach(expression), address, name: value.trim(), rows: this.rows.map((row) => row ?? NOWHERE),
-      lazy: mode === "blur", debounce_ms: mode === "debounce" ? Number(ms ?? DEBOUNCE_MS) : 0 };
+    return part;
   }
 
   /**
@@ -279,8 +284,8 @@ class Compiler {
       const names = row ? [...this.names, row] : this.names;
       const key = element.getAttribute("w-key");
       const by = row && key !== null ? parse(key, names) : null;
-      const rows = row ? [...this.rows, placeOf(list, by)] : this.rows;
-      const template = compile(root, names, this.report, this.found, row !== null, rows);
+      const lists = row ? [...this.lists, { list, key: by }] : this.lists;
+      const template = compile(root, names, this.report, this.found, row !== null, lists);
       this.template.parts.push({
         kind,
         path,
@@ -353,8 +358,9 @@ class Compiler {
     try {
       read();
     } catch (error) {
-      if (!(error instanceof BindError)) throw error;
-      tell(this.report, error, element, `${name}="${value}"`);
+      // A part of the client has a class of its own for them.
+      if (!(error instanceof Error && "details" in error)) throw error;
+      tell(this.report, /** @type {BindError} */ (error), element, `${name}="${value}"`);
     }
   }
 }
@@ -365,17 +371,6 @@ class Compiler {
  */
 export function isElement(node) {
   return node.nodeType === ELEMENT_NODE;
-}
-
-/**
- * @param {Expression} list
- * @param {Expression | null} key
- * @returns {RowPlace | null} null when the list is no plain path, or the key no field of the row
- */
-function placeOf(list, key) {
-  const [of, by] = [list.uses[0], key?.uses[0]];
-  const isField = key?.plain && by?.base === "value" && by.hops === 0 && by.path.length === 1;
-  return list.plain && of?.base === "value" && isField ? { list: of, key: String(by.path[0]) } : null;
 }
 
 /** @param {string[]} modifiers */
@@ -503,8 +498,6 @@ const TEXT_NODE = 3;
 /** Those that are read where they belong, or mean something to CSS only. */
 const PLAIN = new Set(["key", "confirm", "disable", "reset", "secret", "cloak", "state"]);
 
-/** Stands for a row that no address goes through. */
-const NOWHERE = { list: { base: /** @type {const} */ ("value"), hops: 0, path: [] }, key: "" };
 /** What a key is called in an attribute, which knows no capitals. @type {{ [modifier: string]: string }} */
 export const KEYS = {
   enter: "Enter", esc: "Escape", tab: "Tab", space: " ", delete: "Delete", backspace: "Backspace", home: "Home", end: "End",
@@ -515,7 +508,5 @@ export const HELD = /** @type {const} */ (["ctrl", "alt", "shift", "meta"]);
 const MODIFIERS = ["prevent", "stop", "self", "once", "throttle", ...Object.keys(KEYS), ...HELD];
 // Below what two deliberate clicks are apart, above a double click by mistake.
 const THROTTLE_MS = 300;
-// A pause between two words, not between two letters.
-const DEBOUNCE_MS = 300;
 const REFUSED_ELEMENTS = new Set(["script", "base", "iframe", "object", "embed", "meta", "animate", "set"]);
 const URL_NAMES = new Set(["href", "src", "action", "formaction", "poster", "cite", "background", "data", "ping", "xlink:href"]);

@@ -15,7 +15,7 @@ const soon = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A page that finds none of the parts; they come when the test waits. */
 function early(html, options) {
-  for (const name of ["forms", "Model", "Ahead"]) delete parts[name];
+  for (const name of ["forms", "Model", "Ahead", "readModel"]) delete parts[name];
   const p = page(html, options);
   Object.assign(parts, all);
   return p;
@@ -58,4 +58,14 @@ test("a w-model that goes before it is there leaves nothing", async () => {
   Object.assign(parts, all);
   await soon();
   assert.deepEqual([p.$("input"), p.app.sent], [null, []]);
+});
+
+test("a w-model that is wrong is told of when what reads it is there, and does nothing", async () => {
+  const p = early(`<p class="a" w-model="a"></p><input class="b" w-model="b">`, { state: { a: 1, b: "x" } });
+  assert.deepEqual(p.codes(), []);
+  await soon();
+  p.frame();
+  assert.deepEqual([p.codes(), p.messages[0].attribute, p.$(".b").value], [["not_a_control"], 'w-model="a"', "x"]);
+  p.delta(["a", 2]);
+  p.bound.release();
 });
