@@ -21,12 +21,15 @@ export function other() {
 }
 
 const HARNESS = "it is about Playwright's own pages"
+const GUIDE = 'what the guide shows is tested by itself in each engine'
 const HEAP = 'only its debugger collects and measures the heap'
 const LOOK = 'only it can be told a colour scheme'
 
 /** Files, or titles of tests. @type {Map<string, string>} */
 export const CHROMIUM_ONLY = new Map([
   ['harness.test.js', HARNESS],
+  ['guide.test.js', GUIDE],
+  ['guide-more.test.js', GUIDE],
   ['look.test.js', LOOK],
   ['parts.test.js', 'only Playwright holds requests back'],
   ['after ten thousand changes of a list the heap is what it was', HEAP],

@@ -42,18 +42,18 @@ import { Server } from './server.js'
 
 const OUT = fileURLToPath(new URL('./out/', import.meta.url))
 /** How long a page may take to show what a test waits for. */
-const PATIENCE_MS = 20_000
+export const PATIENCE_MS = 20_000
 const WIDTHS = [360, 1280]
 const SCHEMES = /** @type {const} */ (['light', 'dark'])
 /** What browsers themselves log about a network that a test has broken. */
-const NETWORK = /WebSocket connection to|ERR_(CONNECTION|EMPTY_RESPONSE|INTERNET|NETWORK|SOCKET|ABORTED)|establish a connection to the server at|connection to ws\S+ was interrupted/
+export const NETWORK = /WebSocket connection to|ERR_(CONNECTION|EMPTY_RESPONSE|INTERNET|NETWORK|SOCKET|ABORTED)|establish a connection to the server at|connection to ws\S+ was interrupted/
 
 /** @typedef {{ context: () => Promise<BrowserContext>, close: () => Promise<void> }} Launched */
 /** @type {Promise<Launched> | undefined} */
 let browser
 
 /** One browser for all tests of a file; contexts keep their pages apart. */
-function launch() {
+export function launch() {
   browser ??= ENGINE === 'chromium' ? launchChromium() : launchOther()
   return browser
 }

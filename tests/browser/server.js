@@ -18,13 +18,20 @@ const LOG_LINES_MAX = 200
 
 /** `WINDLASS_DEMO`, or what `cargo build -p demo` has made. */
 async function binary() {
-  if (process.env.WINDLASS_DEMO) return process.env.WINDLASS_DEMO
+  return process.env.WINDLASS_DEMO ?? built('demo')
+}
+
+/**
+ * Where cargo puts the program of a package in a debug build.
+ * @param {string} program
+ */
+export async function built(program) {
   const { stdout } = await promisify(execFile)(
     process.env.CARGO ?? 'cargo',
     ['metadata', '--format-version', '1', '--no-deps', '--offline'],
     { cwd: ROOT, maxBuffer: 64 * 1024 * 1024 },
   )
-  return path.join(JSON.parse(stdout).target_directory, 'debug', 'demo')
+  return path.join(JSON.parse(stdout).target_directory, 'debug', program)
 }
 
 /** A server that accepts. */
