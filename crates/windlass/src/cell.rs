@@ -325,19 +325,17 @@ impl<S: State> Cell<S> {
         self.call();
     }
 
-    /// Calls whoever is to run the next turn: a connection's task, else a short-lived one.
+    /// Calls a driver, unless somebody works or was called.
     fn call(self: &Arc<Self>) {
-        if !self.role.call() {
-            return;
+        if self.role.call() {
+            self.hub.call_driver(Arc::clone(self));
         }
-        self.wake_driver();
     }
 
-    fn wake_driver(self: &Arc<Self>) {
-        let outlet = lock(&self.inbox).outlets.last().cloned();
-        match outlet {
-            Some(outlet) => outlet.wake(),
-            None => self.hub.spawn_driver(Arc::clone(self)),
+    /// Runs the turn that a driver was called for, if nobody else has meanwhile.
+    pub(crate) fn run_if_called(self: &Arc<Self>) {
+        if self.is_called() {
+            self.run_if_free(None);
         }
     }
 
@@ -360,7 +358,7 @@ impl<S: State> Cell<S> {
     /// Turns, until nothing is left or it is another's task's turn. Holds the role.
     fn work(self: &Arc<Self>, worker: Option<ConnectionId>, first: impl FnOnce(&mut Core<S>, Time)) {
         if self.slow.load(Ordering::Relaxed) && pace::may_block() {
-            tokio::task::block_in_place(|| self.turns(worker, first));
+            pace::apart(|| self.turns(worker, first));
         } else {
             self.turns(worker, first);
         }
@@ -382,7 +380,7 @@ impl<S: State> Cell<S> {
             })
         });
         if !through {
-            self.hub.spawn_driver(Arc::clone(self));
+            self.hub.call_driver(Arc::clone(self));
         }
     }
 
@@ -444,8 +442,8 @@ impl<S: State> Cell<S> {
         self.step_aside(core);
         let crowded = core.jobs.is_crowded().then(|| now + CROWDED_AGAIN);
         let deadline = core.session.deadline().into_iter().chain(crowded).min().map_or(u64::MAX, micros);
-        let is_new = self.deadline.swap(deadline, Ordering::AcqRel) != deadline && deadline != u64::MAX;
-        if is_new {
+        // A later one is found when the earlier has come.
+        if deadline < self.deadline.swap(deadline, Ordering::AcqRel) {
             core.outlets.iter().for_each(|outlet| core.wake(outlet));
         }
         // Also when it is not new: the last connection, which was to bring it, may just have gone.
@@ -453,7 +451,10 @@ impl<S: State> Cell<S> {
             core.spawned_for = deadline;
             self.hub.spawn_timer(Arc::downgrade(self), Time::after_origin(Duration::from_micros(deadline)));
         }
-        self.news.store(core.session.has_news() && !core.outlets.is_empty(), Ordering::Release);
+        let has_news = core.session.has_news() && !core.outlets.is_empty();
+        self.news.store(has_news, Ordering::Release);
+        // A frame has left in this turn, and so the next can be told.
+        more |= has_news && core.outlets.iter().any(|outlet| outlet.is_flushed());
         if !core.session.is_attached() && self.detached_at.load(Ordering::Acquire) == u64::MAX {
             self.detached_at.store(self.hub.uptime_micros(), Ordering::Release);
         }
@@ -533,8 +534,11 @@ impl<S: State> Cell<S> {
             match output {
                 Output::Send(to, frame) => {
                     if let Some(outlet) = core.outlet(to) {
-                        outlet.push(frame);
-                        core.wake(outlet);
+                        match core.worker == Some(to) {
+                            // Its task looks into it by itself.
+                            true => outlet.push(frame),
+                            false => outlet.send(frame),
+                        }
                     }
                 }
                 Output::Close(to, close) => {

@@ -27,7 +27,7 @@ use crate::outlet::Outlet;
 use crate::program::State;
 use crate::rate::{Rate, RateOptions};
 use crate::server::OpenConnection;
-use crate::socket::{Socket, wire_len};
+use crate::socket::{Shared, Socket, wire_len};
 use crate::watched::Watched;
 
 /// The life of a connection from the upgraded socket until it has found its session; the rest is a task of its own.
@@ -46,10 +46,14 @@ pub(crate) async fn serve<S: State>(
             let Parts { io, read_buf, .. } = parts;
             let read = read_buf.to_vec();
             drop(read_buf);
-            greet(hub, dialect, Socket::new(io.into_inner().into_inner(), read, message_bytes_max), guest).await;
+            let (from, to) = io.into_inner().into_inner().into_split();
+            let outlet = Arc::new(Outlet::on_wire(hub.connection_id(), dialect, to));
+            let shared = Shared { read: from, outlet: Arc::clone(&outlet) };
+            greet(hub, outlet, Socket::new(shared, read, message_bytes_max), guest).await;
         }
         Err(upgraded) => {
-            greet(hub, dialect, Socket::new(TokioIo::new(upgraded), Vec::new(), message_bytes_max), guest).await;
+            let outlet = Arc::new(Outlet::new(hub.connection_id(), dialect));
+            greet(hub, outlet, Socket::new(TokioIo::new(upgraded), Vec::new(), message_bytes_max), guest).await;
         }
     }
 }
@@ -58,12 +62,12 @@ pub(crate) async fn serve<S: State>(
 /// the time does nothing.
 async fn greet<S: State, IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     hub: Arc<Hub<S>>,
-    dialect: Dialect,
+    outlet: Arc<Outlet>,
     socket: Socket<IO>,
     guest: Result<Guest, Close>,
 ) {
     let (tasks, closing) = (hub.tasks.clone(), hub.closing.clone());
-    let mut connection = Connection::new(hub, dialect, socket);
+    let mut connection = Connection::new(hub, outlet, socket);
     match guest {
         Ok(mut guest) => {
             connection._open = guest.open.take();
@@ -180,8 +184,7 @@ enum Step {
 }
 
 impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
-    fn new(hub: Arc<Hub<S>>, dialect: Dialect, socket: Socket<IO>) -> Self {
-        let outlet = Arc::new(Outlet::new(hub.connection_id(), dialect));
+    fn new(hub: Arc<Hub<S>>, outlet: Arc<Outlet>, socket: Socket<IO>) -> Self {
         let now = Instant::now();
         let due = now + HELLO_MAX;
         let rate = Rate::new(RateOptions::from(&hub.options.limits), now);
@@ -214,6 +217,18 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
 
     fn drive(&mut self, task: &mut Context<'_>, until: Until) -> Poll<Ended> {
         self.outlet.register(task.waker());
+        if !self.outlet.pen.take() {
+            // Whoever writes wakes this task when they have.
+            return Poll::Pending;
+        }
+        let ended = self.drive_with_pen(task, until);
+        if ended.is_pending() && self.phase == Phase::Open && self.cell.is_some() && self.nothing_to_send() {
+            self.outlet.pen.lay_down();
+        }
+        ended
+    }
+
+    fn drive_with_pen(&mut self, task: &mut Context<'_>, until: Until) -> Poll<Ended> {
         let mut is_drained = false;
         for _ in 0..ROUNDS_MAX {
             if let Step::Over = self.write(task) {
@@ -539,6 +554,10 @@ mod tests {
     use super::*;
     use crate::App;
 
+    fn outlet<S: State>(hub: &Hub<S>) -> Arc<Outlet> {
+        Arc::new(Outlet::new(hub.connection_id(), Dialect::Compact))
+    }
+
     /// [HELLO-2]. The close went out, and a peer that did not answer it kept its place for ever.
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_answers_no_close_is_gone_a_second_later() {
@@ -552,7 +571,7 @@ mod tests {
             peer.write_all(first).await.unwrap();
             let socket = Socket::new(io, Vec::new(), 4096);
             // A task of its own: nothing but its own timers wakes it.
-            let life = tokio::spawn(greet(hub, Dialect::Compact, socket, Ok(Guest::default())));
+            let life = tokio::spawn(greet(Arc::clone(&hub), outlet(&hub), socket, Ok(Guest::default())));
             let late = HELLO_MAX + CLOSE_MAX * 2;
             assert!(tokio::time::timeout(late, life).await.is_ok(), "it stays, after {first:?}");
         }
@@ -571,7 +590,8 @@ mod tests {
     /// A page on a connection that is no socket, so that virtual time passes only when nothing is left to do.
     async fn page(hub: &Arc<Hub<Counter>>, token: Option<&str>, n: u64) -> WebSocketStream<tokio::io::DuplexStream> {
         let (peer, io) = tokio::io::duplex(64 * 1024);
-        tokio::spawn(greet(Arc::clone(hub), Dialect::Compact, Socket::new(io, Vec::new(), 4096), Ok(Guest::default())));
+        let socket = Socket::new(io, Vec::new(), 4096);
+        tokio::spawn(greet(Arc::clone(hub), outlet(hub), socket, Ok(Guest::default())));
         let mut page = WebSocketStream::from_raw_socket(peer, Role::Client, None).await;
         let hello = serde_json::json!(["h", {
             "token": token, "client": "0f1e2d3c4b5a69788796a5b4", "instance": "01", "epoch": 0, "n": n, "seq": 1,

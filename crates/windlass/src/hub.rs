@@ -18,6 +18,7 @@ use windlass_store::{Claim, Health, SessionStore};
 
 use crate::address::Cidr;
 use crate::cell::{Cell, Patience, Saving};
+use crate::drivers::{self, Drivers};
 use crate::guest::{Authenticate, Cookies, Guest, Home, Login, Per};
 use crate::hooks::Visit;
 use crate::inbox::Untaken;
@@ -48,6 +49,7 @@ pub(crate) struct Hub<S: State> {
     /// From which the ids of sessions are made that are not one tab's.
     key: [u8; 32],
     registry: Registry<Cell<S>>,
+    pub(crate) drivers: Drivers<S>,
     uptime: Uptime,
     origin: Instant,
     connections: AtomicU64,
@@ -136,6 +138,7 @@ impl<S: State> Hub<S> {
         let hub = Arc::new(Self {
             program: Arc::new(program),
             registry: Registry::new(options.sessions_max),
+            drivers: Drivers::new(runtime.metrics().num_workers()),
             uptime: Uptime::new(keeper.uptime_before()),
             keeper,
             options,
@@ -214,9 +217,16 @@ impl<S: State> Hub<S> {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A task that runs a session's turn when no connection's does.
-    pub(crate) fn spawn_driver(&self, cell: Arc<Cell<S>>) {
-        self.tasks.spawn_on(async move { cell.run_if_free(None) }, &self.runtime);
+    /// Calls a driver for a session's turn.
+    pub(crate) fn call_driver(self: &Arc<Self>, cell: Arc<Cell<S>>) {
+        if self.drivers.add(cell) {
+            self.start_driver();
+        }
+    }
+
+    /// Starts the driver that was counted already.
+    pub(crate) fn start_driver(self: &Arc<Self>) {
+        self.tasks.spawn_on(drivers::drive(Arc::clone(self)), &self.runtime);
     }
 
     /// A task for an asynchronous action; a panic in it is its outcome.
@@ -635,7 +645,7 @@ impl<S: State> Hub<S> {
 
 /// Runs what may take as long as a disk, or another who loads, where it holds up no other task.
 fn apart<T>(run: impl FnOnce() -> T) -> T {
-    if pace::may_block() { tokio::task::block_in_place(run) } else { run() }
+    if pace::may_block() { pace::apart(run) } else { run() }
 }
 
 impl From<Full> for Close {

@@ -1,16 +1,20 @@
-//! What the driver of a session hands to the task of a connection.
+//! What the driver of a session hands to the task of a connection, or to its socket while that task has nothing to do.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use tokio::net::tcp::OwnedWriteHalf;
 use windlass_engine::ConnectionId;
 use windlass_protocol::{Close, Dialect};
 
 use crate::lock;
+use crate::pen::Pen;
+use crate::socket::{self, Text};
 
 /// Where a connection's task finds what it has to send. Bounded: the engine sends one numbered frame until
 /// [`Outlet::set_flushed`] says that it has left, and a connection with a full outlet is not read.
@@ -26,13 +30,17 @@ pub(crate) struct Outlet {
     /// Messages of this connection that wait in the session's inbox.
     waiting: AtomicUsize,
     waker: AtomicWaker,
+    /// Where the frames go in the end, as long as the connection is there and is a bare socket. Only who has the pen
+    /// writes.
+    wire: Mutex<Option<OwnedWriteHalf>>,
+    pub(crate) pen: Pen,
 }
 
 #[derive(Debug, Default)]
 struct Frames {
     /// The next one, and mostly the only one.
-    next: Option<Bytes>,
-    more: VecDeque<Bytes>,
+    next: Option<Text>,
+    more: VecDeque<Text>,
     close: Option<Close>,
 }
 
@@ -46,10 +54,64 @@ impl Outlet {
             flushed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             waker: AtomicWaker::new(),
+            wire: Mutex::default(),
+            pen: Pen::default(),
         }
     }
 
+    /// One whose frames may be written by whoever has them.
+    pub(crate) fn on_wire(id: ConnectionId, dialect: Dialect, wire: OwnedWriteHalf) -> Self {
+        Self { wire: Mutex::new(Some(wire)), ..Self::new(id, dialect) }
+    }
+
+    /// The connection is over; its socket closes when its other half goes too.
+    pub(crate) fn hang_up(&self) {
+        if let Some(wire) = lock(&self.wire).take() {
+            // It says no good-bye of its own: that is the connection's, which had its reasons.
+            wire.forget();
+        }
+    }
+
+    /// For the connection's task, while it has the pen.
+    pub(crate) fn with_wire<T>(
+        &self,
+        write: impl FnOnce(&mut OwnedWriteHalf) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match &mut *lock(&self.wire) {
+            Some(wire) => write(wire),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Writes a frame, or puts it where the connection's task finds it when that has the pen or the socket is full.
+    pub(crate) fn send(&self, frame: Bytes) {
+        if !self.pen.borrow() {
+            self.push(frame);
+            self.wake();
+            return;
+        }
+        let sent = if self.is_empty() { self.try_write(&frame) } else { 0 };
+        let is_whole = sent == socket::frame_len(frame.len());
+        if is_whole {
+            self.set_flushed();
+        } else {
+            self.push_text(Text { payload: frame, sent });
+        }
+        if self.pen.give_back() || !is_whole {
+            self.wake();
+        }
+    }
+
+    /// How many bytes of a frame the socket takes at once. An error is for the connection's task, which meets it too.
+    fn try_write(&self, frame: &Bytes) -> usize {
+        lock(&self.wire).as_ref().and_then(|wire| socket::try_write(wire, frame).ok()).unwrap_or(0)
+    }
+
     pub(crate) fn push(&self, frame: Bytes) {
+        self.push_text(frame.into());
+    }
+
+    fn push_text(&self, frame: Text) {
         let mut frames = lock(&self.frames);
         match frames.next {
             None => frames.next = Some(frame),
@@ -68,7 +130,7 @@ impl Outlet {
         }
     }
 
-    pub(crate) fn pop(&self) -> Option<Bytes> {
+    pub(crate) fn pop(&self) -> Option<Text> {
         if self.is_empty() {
             return None;
         }
@@ -131,9 +193,14 @@ impl Outlet {
         self.flushed.store(true, Ordering::Release);
     }
 
+    /// Whether it has, and nobody has asked.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.flushed.load(Ordering::Acquire)
+    }
+
     /// Whether it has since this was last asked.
     pub(crate) fn take_flushed(&self) -> bool {
-        self.flushed.load(Ordering::Acquire) && self.flushed.swap(false, Ordering::AcqRel)
+        self.is_flushed() && self.flushed.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -4,6 +4,7 @@
 //! first time, since nothing in Rust could stop it; from then on tokio is told beforehand, and moves the other sessions
 //! to another thread while it runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ impl Pace {
     pub(crate) fn run<T>(&self, action: &'static str, limit: Duration, handler: impl FnOnce() -> T) -> T {
         let isolated = self.isolated.load(Ordering::Relaxed);
         let began = Instant::now();
-        let outcome = if isolated > 0 && may_block() { tokio::task::block_in_place(handler) } else { handler() };
+        let outcome = if isolated > 0 && may_block() { apart(handler) } else { handler() };
         let took = began.elapsed();
         if took > limit {
             self.blocked(action, took);
@@ -68,6 +69,54 @@ impl Pace {
         let longest = Duration::from_micros(self.longest_us.load(Ordering::Relaxed));
         (times > 0).then_some(Blocked { action, times, longest })
     }
+}
+
+/// Who runs turns for many sessions, one after the other.
+pub(crate) trait Driving: Send + Sync {
+    /// A turn is about to take long: another has to see to the sessions that wait.
+    fn step_out(self: Arc<Self>);
+    /// It is over.
+    fn step_in(&self);
+}
+
+/// Runs turns as a driver of many sessions.
+pub(crate) fn driving<D: Driving + 'static, T>(driver: &Arc<D>, turns: impl FnOnce() -> T) -> T {
+    let before = DRIVER.replace(Some(Arc::clone(driver) as Arc<dyn Driving>));
+    let outcome = turns();
+    DRIVER.set(before);
+    outcome
+}
+
+/// Runs what may take long where it holds up no other task, and no session that waits for the same driver.
+pub(crate) fn apart<T>(run: impl FnOnce() -> T) -> T {
+    let _away = Away::from(DRIVER.take());
+    tokio::task::block_in_place(run)
+}
+
+/// A driver that is away, until this is dropped: by a panic too.
+struct Away(Option<Arc<dyn Driving>>);
+
+impl From<Option<Arc<dyn Driving>>> for Away {
+    fn from(driver: Option<Arc<dyn Driving>>) -> Self {
+        if let Some(driver) = &driver {
+            Arc::clone(driver).step_out();
+        }
+        Self(driver)
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        if let Some(driver) = self.0.take() {
+            driver.step_in();
+            DRIVER.set(Some(driver));
+        }
+    }
+}
+
+thread_local! {
+    /// The driver whose turns this thread runs.
+    static DRIVER: std::cell::Cell<Option<Arc<dyn Driving>>> = const { std::cell::Cell::new(None) };
 }
 
 thread_local! {

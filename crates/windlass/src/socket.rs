@@ -7,14 +7,18 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+
+use crate::outlet::Outlet;
 
 /// The server's side of a WebSocket after its handshake.
 pub(crate) struct Socket<IO> {
@@ -36,6 +40,20 @@ pub(crate) struct Socket<IO> {
     is_full: bool,
     /// Reading has come to its end or to an error; there is nothing behind it.
     ended: bool,
+}
+
+/// A text for the peer.
+#[derive(Debug)]
+pub(crate) struct Text {
+    pub(crate) payload: Bytes,
+    /// Bytes of its frame that have left already, those of the header among them.
+    pub(crate) sent: usize,
+}
+
+impl<T: Into<Bytes>> From<T> for Text {
+    fn from(text: T) -> Self {
+        Self { payload: text.into(), sent: 0 }
+    }
 }
 
 /// A frame that is being written.
@@ -127,11 +145,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Socket<IO> {
         while *sent < len {
             let io = Pin::new(&mut self.io);
             let written = if len <= SMALL {
-                // One plain write of a copy costs less than a vectored one.
-                let mut small = [0; SMALL];
-                small[..header_len].copy_from_slice(&header[..header_len]);
-                small[header_len..len].copy_from_slice(payload);
-                ready!(io.poll_write(task, &small[*sent..len]))?
+                ready!(io.poll_write(task, &small(&header[..header_len], payload)[*sent..len]))?
             } else {
                 let of_header = &header[(*sent).min(header_len)..header_len];
                 let of_payload = &payload[sent.saturating_sub(header_len)..];
@@ -147,18 +161,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Socket<IO> {
     }
 
     /// Begins a text; [`Socket::poll_write`] must have said that nothing is under way.
-    pub(crate) fn send(&mut self, text: Bytes) {
-        self.begin(FIN | TEXT, text);
+    pub(crate) fn send(&mut self, text: Text) {
+        self.begin(FIN | TEXT, text.payload, text.sent);
     }
 
     /// Begins a ping, as [`Socket::send`].
     pub(crate) fn ping(&mut self) {
-        self.begin(FIN | PING, Bytes::new());
+        self.begin(FIN | PING, Bytes::new(), 0);
     }
 
-    fn begin(&mut self, first_byte: u8, payload: Bytes) {
+    fn begin(&mut self, first_byte: u8, payload: Bytes, sent: usize) {
         debug_assert!(self.sending.is_none(), "one frame at a time");
-        self.sending = Some(Sending { first_byte, payload, sent: 0 });
+        self.sending = Some(Sending { first_byte, payload, sent });
         self.unflushed = true;
     }
 
@@ -271,6 +285,51 @@ impl<IO> Wire<'_, '_, IO> {
     }
 }
 
+/// A bare socket whose other half is at the outlet, where others may write to it as well.
+pub(crate) struct Shared {
+    pub(crate) read: OwnedReadHalf,
+    pub(crate) outlet: Arc<Outlet>,
+}
+
+impl AsyncRead for Shared {
+    fn poll_read(mut self: Pin<&mut Self>, task: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(task, into)
+    }
+}
+
+impl AsyncWrite for Shared {
+    fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.outlet.with_wire(|wire| Pin::new(wire).poll_write(task, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.outlet.with_wire(|wire| Pin::new(wire).poll_write_vectored(task, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What a socket has taken is on its way.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outlet.with_wire(|wire| Pin::new(wire).poll_shutdown(task))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.outlet.hang_up();
+    }
+}
+
 thread_local! {
     /// A context that holds nothing of anybody's.
     static SPARE: Cell<Option<Box<WebSocketContext>>> = const { Cell::new(None) };
@@ -309,6 +368,29 @@ fn header(first_byte: u8, len: usize) -> ([u8; 10], usize) {
         }
     };
     (header, header_len)
+}
+
+/// A small frame in one piece: one plain write of a copy costs less than a vectored one.
+fn small(header: &[u8], payload: &[u8]) -> [u8; SMALL] {
+    let mut small = [0; SMALL];
+    small[..header.len()].copy_from_slice(header);
+    small[header.len()..][..payload.len()].copy_from_slice(payload);
+    small
+}
+
+/// Writes as much of a text's frame as the stream takes at once: how many bytes that is, those of the header among them.
+pub(crate) fn try_write(wire: &OwnedWriteHalf, text: &[u8]) -> io::Result<usize> {
+    let (header, header_len) = header(FIN | TEXT, text.len());
+    let header = &header[..header_len];
+    match header_len + text.len() {
+        len if len <= SMALL => wire.try_write(&small(header, text)[..len]),
+        _ => wire.try_write_vectored(&[IoSlice::new(header), IoSlice::new(text)]),
+    }
+}
+
+/// The bytes of a text's frame.
+pub(crate) fn frame_len(text: usize) -> usize {
+    header(FIN | TEXT, text).1 + text
 }
 
 /// The fewest bytes that a message of a client can have had on the wire.
@@ -400,7 +482,7 @@ mod tests {
     async fn a_pong_waits_for_the_end_of_the_frame_that_is_under_way() {
         let (mut peer, mut socket) = pair();
         let text = "x".repeat(300);
-        socket.send(text.clone().into());
+        socket.send(Bytes::from(text.clone()).into());
         let written = poll_fn(|task| Poll::Ready(socket.poll_write(task).is_ready())).await;
         assert!(!written && socket.is_full(), "the stream takes 64 bytes");
         peer.write_all(&frame(FIN | PING, b"?")).await.unwrap();

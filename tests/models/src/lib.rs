@@ -1,14 +1,18 @@
-//! The driver role of a session, and the [desk](writing) of the writer, model-checked: each model runs under loom, which tries every
+//! The driver role of a session, the [pen](writers) of its sockets and the [desk](writing) of the writer, model-checked: each model runs under loom, which tries every
 //! order in which the steps of its threads can meet, and every value that a load may see.
 //!
 //! The role is the file of `windlass` itself, with loom's atomics in place of the standard ones. Around it is as much
 //! of a session as it takes: an inbox behind a lock, and a state that loom watches, so that two drivers at once are seen.
 
+pub mod writers;
 pub mod writing;
 
 #[path = "../../../crates/windlass/src/role.rs"]
 #[allow(dead_code, reason = "the models use as much of it as they need")]
 mod role;
+
+#[path = "../../../crates/windlass/src/pen.rs"]
+mod pen;
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};

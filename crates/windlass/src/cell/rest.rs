@@ -117,7 +117,7 @@ impl<S: State> Cell<S> {
         // handed on.
         if !lock(&self.inbox).is_empty() || !self.role.rest() {
             self.role.hand_over();
-            self.hub.spawn_driver(Arc::clone(self));
+            self.hub.call_driver(Arc::clone(self));
         }
     }
 
@@ -256,7 +256,8 @@ mod tests {
             self.connections += 1;
             let outlet = Arc::new(Outlet::new(ConnectionId(self.connections), Dialect::Compact));
             let cell = self.hub.welcome(&outlet, hello(self.token.as_deref()), &Guest::default()).unwrap();
-            let welcome = outlet.pop().map(|frame| String::from_utf8(frame.to_vec()).unwrap()).unwrap_or_default();
+            let welcome =
+                outlet.pop().map(|frame| String::from_utf8(frame.payload.to_vec()).unwrap()).unwrap_or_default();
             if let Some((_, rest)) = welcome.split_once("\"token\":\"") {
                 self.token = rest.split_once('"').map(|(token, _)| token.to_owned());
             }

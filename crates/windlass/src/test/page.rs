@@ -274,7 +274,7 @@ impl<S: State> Page<S> {
                 break;
             };
             moved = true;
-            let text = String::from_utf8(frame.to_vec()).expect("a frame is text");
+            let text = String::from_utf8(frame.payload.to_vec()).expect("a frame is text");
             journal.note(at, &self.name, format_args!("< {text}"));
             self.receive(&text, at);
             if outlet.is_empty() {
