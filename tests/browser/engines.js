@@ -24,6 +24,7 @@ const HARNESS = "it is about Playwright's own pages"
 const GUIDE = 'what the guide shows is tested by itself in each engine'
 const HEAP = 'only its debugger collects and measures the heap'
 const LOOK = 'only it can be told a colour scheme'
+const PANEL = 'only Playwright sees requests, takes downloads, and finds by role what is in a shadow root'
 
 /** Files, or titles of tests. @type {Map<string, string>} */
 export const CHROMIUM_ONLY = new Map([
@@ -32,6 +33,8 @@ export const CHROMIUM_ONLY = new Map([
   ['guide-more.test.js', GUIDE],
   ['look.test.js', LOOK],
   ['parts.test.js', 'only Playwright holds requests back'],
+  ['devtools.test.js', PANEL],
+  ['devtools_replay.test.js', PANEL],
   ['after ten thousand changes of a list the heap is what it was', HEAP],
   ['elements that another script adds and takes out leave nothing behind', HEAP],
   ['a composition of an input method is not disturbed by what arrives, and is written when it ends', 'only its debugger composes'],

@@ -18,6 +18,7 @@ export const ENTRIES = {
   messages: "src/messages.js",
   forms: "src/forms.js",
   model: "src/model.js",
+  devtools: "src/devtools.js",
 };
 
 /**
@@ -55,7 +56,7 @@ const parts = {
 const styles = {
   name: "styles",
   setup({ onLoad }) {
-    onLoad({ filter: /\/src\/[^/]+\.js$/ }, async ({ path }) => {
+    onLoad({ filter: /\/src\/.+\.js$/ }, async ({ path }) => {
       let contents = readFileSync(path, "utf8");
       for (const [whole, rules] of contents.matchAll(/\/\* css \*\/ `([^`]*)`/g)) {
         const { code } = await transform(rules, { loader: "css", minify: true });

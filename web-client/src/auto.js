@@ -11,6 +11,7 @@
 import { bar } from "./bar.js";
 import { bind } from "./bind.js";
 import { h } from "./dom.js";
+import { later } from "./later.js";
 import { tell, toConsole } from "./report.js";
 import { connect } from "./session.js";
 import { toasts } from "./toasts.js";
@@ -24,11 +25,16 @@ export * from "./index.js";
 /**
  * Shows a session on this page: what the script does by itself, for those who connect in their own way.
  *
- * @template {App & Connected} Session
+ * @template {App & Connected & import("./devtools.js").Inspectable} Session
  * @param {Session} app
  * @returns {Session}
  */
 export function start(app) {
+  // A server that has none says 404, and the browser what could not be loaded.
+  const open = (/** @type {Event | void} */ key) => later("devtools").then((open) => open(app, key), console.warn);
+  // From its first frame on, when the address asks for them.
+  if (location.search.includes("windlass=devtools")) app.inspect().environment.after = open();
+  window.addEventListener("keydown", (event) => event.altKey && event.shiftKey && event.code === "KeyW" && open(event));
   const stack = toasts(app);
   bar(app);
   app.addEventListener("navigate", (event) => follow(/** @type {CustomEvent} */ (event).detail.url));

@@ -53,8 +53,8 @@ export class Connection {
 
   #options;
   #owner;
-  /** @type {WebSocket | null} */
-  #socket = null;
+  /** @type {Pick<WebSocket, "send" | "close" | "onopen" | "onmessage" | "onclose"> | null} devtools put their own between */
+  socket = null;
   #attempt = 0;
   /** @type {string | undefined} where `elsewhere` said that the session lives */
   #route;
@@ -84,7 +84,7 @@ export class Connection {
     const { WebSocket } = this.#options;
     try {
       const socket = new WebSocket(this.#url(), PROTOCOL);
-      this.#socket = socket;
+      this.socket = socket;
       socket.onopen = () => {
         this.#patience();
         this.#owner.opened();
@@ -109,7 +109,7 @@ export class Connection {
 
   /** @param {string} text */
   sendText(text) {
-    this.#socket?.send(text);
+    this.socket?.send(text);
     this.#watch();
   }
 
@@ -193,8 +193,8 @@ export class Connection {
    */
   #drop(code = 1000, reason = "") {
     this.#clear();
-    const socket = this.#socket;
-    this.#socket = null;
+    const socket = this.socket;
+    this.socket = null;
     if (socket === null) return;
     // On a dead network the close event comes after a minute or more; nobody waits for it.
     socket.onopen = socket.onmessage = socket.onclose = null;

@@ -27,6 +27,8 @@ import { warnStorage } from "./tab.js";
  * @property {Window} [window] tells when the page is hidden, shown, left and returned to
  */
 
+/** @typedef {ReturnType<typeof environment> & { after?: Promise<unknown> }} Environment `after`: what a connection waits for */
+
 /** @param {ConnectOptions} options */
 export function environment(options) {
   const window = options.window ?? /** @type {Window | undefined} */ (globalThis.window);

@@ -26,21 +26,22 @@ export const parts = {};
 const kit = { Base, cached, fill, formats, h, labels, language, numbers, parts, write };
 /** @typedef {typeof kit} Kit what such a part is handed; its default export takes it */
 
-/** Written out each, so that bundlers see them. @type {{ [name: string]: () => Promise<{ default: (kit: Kit) => void }> }} */
+/** Written out each, so that bundlers see them. @type {{ [name: string]: () => Promise<{ default: (kit: Kit) => unknown }> }} */
 const FILES = {
   "more-formats": () => import("./more-formats.js"),
   "job-card": () => import("./job-card.js"),
   messages: () => import("./messages.js"),
   forms: () => import("./forms.js"),
   model: () => import("./model.js"),
+  devtools: () => import("./devtools.js"),
 };
 
-/** @type {Map<string, Promise<void>>} */
+/** @type {Map<string, Promise<unknown>>} */
 const loading = new Map();
 
 /**
  * @param {string} name
- * @returns {Promise<void>}
+ * @returns {Promise<any>} what the part makes of the kit
  */
 export function later(name) {
   let loaded = loading.get(name);
@@ -65,5 +66,5 @@ async function load(name) {
   // Browsers remember that an address could not be imported, and ask no second time for the same one.
   const part = await (again ? import(`${new URL(`${name}.js`, import.meta.url)}?again=${again}`) : FILES[name]?.());
   if (!part) throw new Error(`no part ${name}`);
-  part.default(kit);
+  return part.default(kit);
 }

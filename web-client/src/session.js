@@ -88,7 +88,7 @@ export function connect(options) {
  */
 export class Session extends EventTarget {
   #document = new SyncedDocument();
-  /** @type {ReturnType<typeof environment>} */
+  /** @type {import("./environment.js").Environment} */
   #environment;
   /** @type {Connection} */
   #connection;
@@ -321,6 +321,19 @@ export class Session extends EventTarget {
     this.#connection.stop("closed");
   }
 
+  /** What devtools look into and put themselves between; no page should. It changes without notice. */
+  inspect() {
+    return {
+      connection: this.#connection,
+      document: this.#document,
+      environment: this.#environment,
+      tab: this.#tab,
+      /** Of the frame that the document is of; 0 when it is of none. */
+      epoch: this.#stale ? 0 : this.#epoch,
+      n: this.#n,
+    };
+  }
+
   #followPage() {
     const { window, visible } = this.#environment;
     const { signal } = this.#closing;
@@ -349,6 +362,7 @@ export class Session extends EventTarget {
   async #start() {
     const turn = ++this.#turn;
     const ours = await this.#claim.take(this.#tab.client);
+    await this.#environment.after;
     if (turn !== this.#turn) return;
     if (!ours) this.#becomeAnother();
     this.#connection.open();

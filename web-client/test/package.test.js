@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -47,12 +47,12 @@ test("the package holds the modules, their types, the bundle and nothing else", 
   const names = (folder, ending) =>
     packed.filter((path) => path.startsWith(`${folder}/`)).map((path) => path.slice(folder.length, path.length - ending.length)).sort();
   assert.deepEqual(names("types", ".d.ts"), names("src", ".js"), "each module has its types");
-  const bundles = ["/forms.js", "/job-card.js", "/messages.js", "/model.js", "/more-formats.js", "/windlass.js"];
+  const bundles = ["/devtools.js", "/forms.js", "/job-card.js", "/messages.js", "/model.js", "/more-formats.js", "/windlass.js"];
   assert.deepEqual(names("dist", ""), bundles.flatMap((name) => [name, `${name}.map`]));
 });
 
 test("each entry of the exports map can be imported where there is no window, and has its types", async () => {
-  const entries = ["windlass", "windlass/auto", "windlass/react", "windlass/svelte", "windlass/signals"];
+  const entries = ["windlass", "windlass/auto", "windlass/react", "windlass/svelte", "windlass/signals", "windlass/devtools"];
   const script = entries.map((entry) => `console.log(Object.keys(await import("${entry}")).sort().join());`);
   const { stdout, stderr } = node(script.slice(0, 1).concat(script.slice(2)).join("\n"));
   assert.equal(stderr, "");
@@ -61,9 +61,28 @@ test("each entry of the exports map can be imported where there is no window, an
     "WindlassProvider,useAction,useApp,useConnection,useEvent,useJobs,useWindlass",
     "connection,field,jobs,state",
     "follow,toSignal",
+    "Player,RecordingError,default,devtools,read,write",
   ]);
   assert.equal(tsc(entries.map((entry, at) => `import * as e${at} from "${entry}"; e${at};`).join("\n")), "");
 });
+
+test("what docs/devtools.md shows of a recording can be read, and its test runs with the package", () => {
+  const guide = readFileSync(join(FOLDER, "..", "docs", "devtools.md"), "utf8");
+  const [recording] = blocks(guide, "json");
+  const script = blocks(guide, "js").at(-1);
+  writeFileSync(join(project, "bug.json"), recording);
+  const { stdout, stderr } = node(`${script}\nconsole.log(player.held.document.count);`);
+  assert.equal(stderr, "");
+  assert.equal(stdout, "829.1 2 { count: 2, '$jobs': [] }\n0\n");
+  for (const { bytes, message } of JSON.parse(recording).entries) {
+    if (message) assert.equal(bytes, JSON.stringify(message).length);
+  }
+});
+
+/** The fenced blocks of a language. */
+function blocks(text, language) {
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].map(([, block]) => block);
+}
 
 /** What a bundler makes of a script, minified. */
 async function bundled(script, external = []) {

@@ -76,6 +76,7 @@ pub struct App<S: State, V = Whole, M = Untyped> {
     pub(crate) command_folder: Option<std::path::PathBuf>,
     drain: Duration,
     development: bool,
+    devtools: Option<bool>,
     blocking_over: Duration,
     pub(crate) problems: Vec<String>,
     pub(crate) types: AppTypes<S>,
@@ -123,6 +124,7 @@ impl<S: State> App<S, Whole> {
             command_folder: None,
             drain: Duration::from_secs(6),
             development: cfg!(debug_assertions),
+            devtools: None,
             blocking_over: Duration::from_millis(50),
             problems: Vec::new(),
             types: AppTypes::default(),
@@ -162,6 +164,7 @@ impl<S: State, V, M> App<S, V, M> {
             command_folder: self.command_folder,
             drain: self.drain,
             development: self.development,
+            devtools: self.devtools,
             blocking_over: self.blocking_over,
             problems: self.problems,
             types: self.types,
@@ -520,9 +523,26 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
         self
     }
 
-    /// Whether pages see the text of internal errors; by default in a debug build.
+    /// Whether pages see the text of internal errors, and have devtools; by default in a debug build.
     pub fn development(mut self, development: bool) -> Self {
         self.development = development;
+        self
+    }
+
+    /// Whether a page can open devtools, by `?windlass=devtools` in its address or Alt+Shift+W; by default in
+    /// [`development`](Self::development).
+    ///
+    /// Without them their file is not served. They show a person what their own page was sent and nothing more, so this
+    /// keeps a panel from surprising people, and no secret.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Shop { open: bool }
+    /// let app = App::new(Shop::default).devtools(std::env::var_os("SHOP_DEVTOOLS").is_some());
+    /// # let _ = app;
+    /// ```
+    pub fn devtools(mut self, devtools: bool) -> Self {
+        self.devtools = Some(devtools);
         self
     }
 
@@ -615,7 +635,8 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
         };
         let hub = Hub::new(program, self.options, self.init, self.keys, (self.per, self.authenticate), stored)?;
         let nested = self.nestlings.into_iter().map(|build| build()).collect::<Result<_>>()?;
-        Ok(Live::new(hub, self.page, self.routers, nested))
+        let devtools = self.devtools.unwrap_or(self.development);
+        Ok(Live::new(hub, self.page, self.routers, nested, devtools))
     }
 
     /// The app in a test: a page of it, without sockets and with a time of its own. See [`Test`].

@@ -36,7 +36,13 @@ impl<S: State> Clone for Live<S> {
 }
 
 impl<S: State> Live<S> {
-    pub(crate) fn new(hub: Arc<Hub<S>>, page: Option<Page>, more: Vec<Router>, nested: Vec<Nested>) -> Self {
+    pub(crate) fn new(
+        hub: Arc<Hub<S>>,
+        page: Option<Page>,
+        more: Vec<Router>,
+        nested: Vec<Nested>,
+        devtools: bool,
+    ) -> Self {
         let sockets = Arc::clone(&hub);
         let health = Arc::clone(&hub);
         let mut router = Router::new()
@@ -44,9 +50,11 @@ impl<S: State> Live<S> {
             .route(
                 "/windlass/{file}",
                 get(
-                    |method: Method,
-                     axum::extract::Path(file): axum::extract::Path<String>,
-                     headers: http::HeaderMap| async move { page::client(&file, &method, &headers) },
+                    move |method: Method,
+                          axum::extract::Path(file): axum::extract::Path<String>,
+                          headers: http::HeaderMap| async move {
+                        page::client(&file, devtools, &method, &headers)
+                    },
                 ),
             )
             .route(

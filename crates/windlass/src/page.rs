@@ -193,9 +193,10 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// The web client, compressed beforehand.
-pub(crate) fn client(path: &str, method: &Method, request: &HeaderMap) -> Response {
-    let Some(at) = CLIENT.iter().position(|(name, _)| *name == path) else {
+/// The web client, compressed beforehand; its devtools only where the app has them.
+pub(crate) fn client(path: &str, devtools: bool, method: &Method, request: &HeaderMap) -> Response {
+    let served = |name: &str| name == path && (devtools || !name.starts_with("devtools."));
+    let Some(at) = CLIENT.iter().position(|(name, _)| served(name)) else {
         return status(StatusCode::NOT_FOUND);
     };
     let (name, text) = CLIENT[at];
@@ -226,7 +227,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The client, and the parts of it that a page loads when it uses them.
-const CLIENT: [(&str, &str); 12] = [
+const CLIENT: [(&str, &str); 14] = [
     ("windlass.js", include_str!("../../../web-client/dist/windlass.js")),
     ("windlass.js.map", include_str!("../../../web-client/dist/windlass.js.map")),
     ("more-formats.js", include_str!("../../../web-client/dist/more-formats.js")),
@@ -239,6 +240,8 @@ const CLIENT: [(&str, &str); 12] = [
     ("model.js.map", include_str!("../../../web-client/dist/model.js.map")),
     ("job-card.js", include_str!("../../../web-client/dist/job-card.js")),
     ("job-card.js.map", include_str!("../../../web-client/dist/job-card.js.map")),
+    ("devtools.js", include_str!("../../../web-client/dist/devtools.js")),
+    ("devtools.js.map", include_str!("../../../web-client/dist/devtools.js.map")),
 ];
 
 /// Nothing but the page's own files; no text becomes script.
@@ -314,6 +317,15 @@ mod tests {
         assert!(takes_gzip("br, gzip;q=0.8"));
         assert!(!takes_gzip("br"));
         assert!(!takes_gzip("gzip;q=0, br"));
+    }
+
+    #[test]
+    fn devtools_are_served_where_the_app_has_them_and_all_else_is_everywhere() {
+        for (name, _) in CLIENT {
+            let status = |devtools| client(name, devtools, &Method::GET, &HeaderMap::new()).status();
+            let without = if name.starts_with("devtools") { StatusCode::NOT_FOUND } else { StatusCode::OK };
+            assert_eq!((status(true), status(false)), (StatusCode::OK, without), "{name}");
+        }
     }
 
     #[test]
