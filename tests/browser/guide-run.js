@@ -9,6 +9,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import http from 'node:http'
 import os from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
@@ -21,6 +22,21 @@ import { Proxy } from './proxy.js'
 import { built } from './server.js'
 
 const Steps = /** @type {FunctionConstructor} */ (Object.getPrototypeOf(async () => {}).constructor)
+
+/**
+ * What a server answers to a request of any headers, which a browser would not send.
+ * @param {string} url
+ * @param {Record<string, string>} headers
+ * @returns {Promise<number | undefined>}
+ */
+function status(url, headers) {
+  return new Promise((resolve, reject) => {
+    const request = http.get(url, { headers })
+    request.on('response', (response) => resolve(response.resume().statusCode))
+    request.on('upgrade', (response, socket) => resolve((socket.destroy(), response.statusCode)))
+    request.on('error', reject)
+  })
+}
 
 /**
  * Runs the tests of some files of the guide.
@@ -89,8 +105,8 @@ export function run(files) {
       }
       try {
         const page = await open()
-        await new Steps('page', 'open', 'context', 'proxy', 'expectText', 'assert', 'said', 'rendered', body)(
-          page, open, context, proxy, expectText, assert, said, rendered,
+        await new Steps('page', 'open', 'context', 'proxy', 'expectText', 'assert', 'said', 'rendered', 'status', body)(
+          page, open, context, proxy, expectText, assert, said, rendered, status,
         )
         assert.deepEqual(said, [], 'the page complained')
       } catch (error) {

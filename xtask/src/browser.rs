@@ -125,7 +125,7 @@ fn try_bench(options: &[String]) -> Result<bool> {
     Ok(bench.status().context("cannot start node")?.success())
 }
 
-fn find_or_install() -> Result<PathBuf> {
+pub(crate) fn find_or_install() -> Result<PathBuf> {
     if let Some(chosen) = std::env::var_os("CHROMIUM") {
         let chosen = PathBuf::from(chosen);
         anyhow::ensure!(chosen.is_file(), "CHROMIUM names {}, which is no file", chosen.display());

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod browser;
 mod cargo;
 mod counts;
+mod nginx;
 mod steps;
 mod web_client;
 
@@ -39,6 +40,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "chromium")]
         engine: browser::Engine,
     },
+    /// The guide's configurations in a real nginx, before a real app; needs Debian's nginx-light
+    Nginx,
     /// Kill the demo with `kill -9` at random moments, again and again; `test` does so for 20 rounds
     Crash {
         /// How many rounds, each with a seed of its own
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Bundle => (web_client::bundle(&mut steps), false),
         Command::Loom => (cargo::loom(&mut steps), true),
         Command::Browser { engine } => (browser::test(&mut steps, engine), true),
+        Command::Nginx => (nginx::test(&mut steps), true),
         Command::Crash { rounds, seed } => (cargo::crash(&mut steps, rounds, seed), true),
         Command::Fuzz { options } => return cargo::fuzz(&options),
         // A bench prints JSON lines and nothing else on stdout, so that they can be piped.
