@@ -52,7 +52,8 @@ before(async () => {
 })
 
 after(async () => {
-  for (const child of running) await end(child, 'SIGKILL')
+  // nginx takes its workers along when it is asked, and not when it is killed.
+  for (const child of running) await end(child, child.spawnfile === NGINX ? 'SIGTERM' : 'SIGKILL')
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -87,7 +88,7 @@ test('a page works through nginx: TLS, HTTP/2, upgrade, cookies, and the address
 test('what nginx passes on is what the app is told, and strangers are refused', async () => {
   const app = await App.start()
   const nginx = await Nginx.start('app.conf', { '127.0.0.1:8080': app.address })
-  const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Protocol': 'windlass.1' }
+  const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Protocol': 'windlass.v1' }
   const ask = (/** @type {Record<string, string>} */ headers, path = '/windlass/socket') => new Promise((resolve, reject) => {
     const request = https.request({ host: '127.0.0.1', port: nginx.port, path, rejectUnauthorized: false, servername: HOST, headers: { Host: HOST, ...headers } })
     request.on('response', (response) => { response.resume(); resolve(response.statusCode) })

@@ -1,6 +1,6 @@
 //! `cargo xtask nginx`: the configurations of the guide in a real nginx, before an app of the guide.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::browser;
 use crate::steps::{Failed, Steps};
@@ -30,6 +30,6 @@ pub(crate) fn test(steps: &mut Steps) -> Result<(), Failed> {
     build.args(["build", "--quiet", "--package", "guide"]);
     steps.run("the apps of the guide", "mend what the compiler names", &mut build)?;
     let mut command = npm(steps, FOLDER, &["run", "test:nginx", "--silent"]);
-    command.env("CHROMIUM", chromium).env("NGINX", Path::new(&nginx));
+    command.env("CHROMIUM", chromium).env("NGINX", nginx);
     steps.run_tests("pages through nginx", "run again: cargo xtask nginx", &mut command)
 }
