@@ -125,7 +125,9 @@ test('a session that was saved is replayed offline: the same document, the same 
   await expectText(other, '#count', '0')
   await tab(other, 'Timeline')
   await panel(other).getByRole('searchbox', { name: 'Filter' }).fill('add')
-  await row(other, /add.*applied/, '.action.later').waitFor()
+  await row(other, /add.*applied/, '.action.later').click()
+  await button(other, 'Show this moment').click()
+  await row(other, /add.*applied/, '.action:not(.later)').waitFor()
   await tab(other, 'Recording')
 
   proxy.resume()

@@ -15,7 +15,7 @@ import { BYTES_MAX, ENTRIES_MAX, Recorder } from "../src/devtools/recorder.js";
 import { FORMAT, RecordingError, read, write } from "../src/devtools/recording.js";
 import { Replay } from "../src/devtools/replay.js";
 import { opPath, opText, pathText, preview } from "../src/devtools/text.js";
-import { ITEMS_MAX, KINDS, Timeline, filtered, itemText } from "../src/devtools/timeline.js";
+import { ITEMS_MAX, KINDS, Timeline, filtered, itemText, latency } from "../src/devtools/timeline.js";
 import { FOUND_MAX, allContainers, idsOf, pathOf, rowsOf, search } from "../src/devtools/tree.js";
 import { random } from "./support/random.js";
 import { World, settled } from "./support/world.js";
@@ -75,6 +75,17 @@ test("an action that is refused says so with its code, one that waits is queued 
   await assert.rejects(late);
   await settled();
   assert.deepEqual(told(probe, "action").at(-1), "slow timeout");
+});
+
+test("the latency of the last actions is told by the middle one and the slowest", async () => {
+  const { world, app, probe } = await probed();
+  assert.equal(latency(probe.timeline.items), null);
+  for (const [at, ms] of [10, 500, 20].entries()) {
+    app.action("add", 1);
+    world.clock.advance(ms);
+    world.socket.receive(["d", 2 + at, 1 + at, [["count", at]]]);
+  }
+  assert.deepEqual(latency(probe.timeline.items), { count: 3, median_ms: 20, max_ms: 500 });
 });
 
 test("what a crash undid is seen to be sent again", async () => {

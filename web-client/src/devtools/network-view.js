@@ -6,13 +6,16 @@
 
 import { h } from "../dom.js";
 import { button, write } from "./list.js";
-import { bytesText } from "./text.js";
+import { bytesText, tookText } from "./text.js";
+import { latency } from "./timeline.js";
 
 /** @import { Link } from "./link.js" */
+/** @import { Timeline } from "./timeline.js" */
 
 export class NetworkView {
   element;
   #link;
+  #timeline;
   #delay = h("input", { type: "number", min: "0", max: "60000", step: "10", value: "0" });
   #jitter = h("input", { type: "number", min: "0", max: "60000", step: "10", value: "0" });
   #seconds = h("input", { type: "number", min: "1", max: "3600", value: "10" });
@@ -23,9 +26,13 @@ export class NetworkView {
   #left = h("span", { class: "dim", role: "status" });
   #numbers = h("dl", { class: "numbers" });
 
-  /** @param {Link} link */
-  constructor(link) {
+  /**
+   * @param {Link} link
+   * @param {Timeline} timeline
+   */
+  constructor(link, timeline) {
     this.#link = link;
+    this.#timeline = timeline;
     const set = () => {
       link.delay_ms = amount(this.#delay);
       link.jitter_ms = amount(this.#jitter);
@@ -73,10 +80,12 @@ export class NetworkView {
     write(this.#offline, isOffline ? "Back online" : "Go offline");
     write(this.#arm, this.#link.cutAfter === null ? "Cut after" : "Do not cut");
     write(this.#left, this.summary);
+    const took = latency(this.#timeline.items);
     const facts = [
       ["Sent", `${counts.out} frames, ${bytesText(counts.bytes_out)}`],
       ["Received", `${counts.in} frames, ${bytesText(counts.bytes_in)}`],
       ["Simulated cuts", String(counts.cuts)],
+      ["Actions took", took ? `${tookText(took.median_ms)} in the middle, ${tookText(took.max_ms)} at most, of the last ${took.count}` : "–"],
     ];
     if (!this.#numbers.firstChild) this.#numbers.append(...facts.flatMap(([name]) => [h("dt", {}, name ?? ""), h("dd")]));
     facts.forEach(([, text], at) => write(/** @type {Element} */ (this.#numbers.children[at * 2 + 1]), text ?? ""));

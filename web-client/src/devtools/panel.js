@@ -79,7 +79,7 @@ export class Panel extends Base {
     const again = () => this.#changed();
     const state = new StateView(app, again);
     this.#timelineView = new TimelineView(this.#probe.timeline, () => this.#probe.clear(), again);
-    this.#network = new NetworkView(this.#probe.link);
+    this.#network = new NetworkView(this.#probe.link, this.#probe.timeline);
     const root = this.attachShadow({ mode: "open" });
     adopt(root, STYLE);
     const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Devtools" });
@@ -181,7 +181,9 @@ export class Panel extends Base {
     write(this.#status, this.replay ? "replay" : state === "live" ? `live, n ${n}` : code ? `${state}: ${code}` : state);
     this.#replayed.hidden = !this.replay;
     const { summary } = this.#network;
-    this.#timelineView.now_ms = this.replay?.player.at_ms ?? Infinity;
+    const { replay } = this;
+    this.#timelineView.now_ms = replay?.player.at_ms ?? Infinity;
+    this.#timelineView.goTo = replay && ((at_ms) => replay.seek(replay.player.indexAt(at_ms)));
     this.#simulated.hidden = !summary;
     write(this.#simulated, summary && `Simulated: ${summary}`);
     this.#views.get(this.#kept.tab)?.view.draw();

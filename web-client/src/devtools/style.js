@@ -110,7 +110,7 @@ pre { margin: 6px 0 0; padding: 6px 8px; font: 12px/1.5 ui-monospace, monospace;
 .time, .bytes, .latency { color: var(--dim); text-align: end; font-variant-numeric: tabular-nums; }
 .row .detail { color: var(--dim); }
 .row .title { font-weight: 600; }
-.row.later { opacity: 0.55; }
+.row.later > * { color: var(--dim); font-weight: 400; }
 .row .kind { font-size: 11px; color: var(--dim); }
 .action .kind { color: var(--info); }
 .event .kind { color: var(--other); }

@@ -17,6 +17,8 @@ export class TimelineView {
   timeline;
   /** Where a replay is, in its own time: what comes later is dimmed. */
   now_ms = Infinity;
+  /** Takes a replay to a moment. @type {((at_ms: number) => void) | null} */
+  goTo = null;
   #changed;
   #list;
   /** @type {Item[]} what the filter lets through */
@@ -92,7 +94,8 @@ export class TimelineView {
     this.#items = filtered(all, this.#kinds, this.#filter.value);
     this.#list.selected = this.#selected ? this.#items.indexOf(this.#selected) : -1;
     this.#list.refresh(this.#items.length);
-    if (follows) this.#list.showEnd();
+    if (this.now_ms < Infinity) this.#list.show(Math.max(0, this.#items.findLastIndex(({ at_ms }) => at_ms <= this.now_ms)));
+    else if (follows) this.#list.showEnd();
     const fresh = this.#paused ? this.timeline.items.filter(({ id }) => id > (this.#paused?.at(-1)?.id ?? 0)).length : 0;
     const hidden = all.length - this.#items.length;
     write(this.#count, [this.#paused && `paused, ${fresh} more`, hidden && `${hidden} hidden`].filter(Boolean).join(" · "));
@@ -114,7 +117,8 @@ export class TimelineView {
 
   #drawDetails() {
     const item = this.#selected;
-    const state = item ? `${item.id} ${item.life.length} ${item.lines.length} ${item.raw.length} ${item.badge} ${item.detail}` : "";
+    const { goTo } = this;
+    const state = item ? `${goTo ? "replay" : ""} ${item.id} ${item.life.length} ${item.lines.length} ${item.raw.length} ${item.badge} ${item.detail}` : "";
     if (state === this.#shown && this.#details.firstChild) return;
     this.#shown = state;
     if (!item) {
@@ -125,7 +129,8 @@ export class TimelineView {
     const copied = button("Copy", () => copy(itemText(item), copied));
     const facts = [timeText(item.at_ms), item.bytes ? bytesText(item.bytes) : "", item.latency_ms === null ? "" : tookText(item.latency_ms)];
     this.#details.replaceChildren(
-      h("div", { class: "line" }, h("strong", {}, item.title), h("span", { class: `badge ${item.tone}` }, item.badge), h("span", { class: "space" }), copied),
+      h("div", { class: "line" }, h("strong", {}, item.title), h("span", { class: `badge ${item.tone}` }, item.badge), h("span", { class: "space" }),
+        ...(goTo ? [button("Show this moment", () => goTo(item.at_ms))] : []), copied),
       h("p", { class: "dim" }, facts.filter(Boolean).join(" · ")),
       ...(item.life.length ? [h("ol", { class: "life" }, ...item.life.map(({ state, at_ms }) => h("li", {}, h("span", {}, state), h("span", { class: "dim" }, `+${tookText(at_ms - first)}`))))] : []),
       ...(item.lines.length ? [h("pre", {}, item.lines.join("\n"))] : item.detail ? [h("pre", {}, item.detail)] : []),

@@ -372,6 +372,20 @@ export function filtered(items, kinds, text) {
 }
 
 /**
+ * How long the last actions took until their outcome: the middle one and the slowest.
+ *
+ * @param {readonly Item[]} items
+ * @returns {{ count: number, median_ms: number, max_ms: number } | null} null when there was none
+ */
+export function latency(items) {
+  const all = items.filter(({ kind, latency_ms }) => kind === "action" && latency_ms !== null).slice(-LATENCIES);
+  const sorted = all.map(({ latency_ms }) => Number(latency_ms)).sort((one, other) => one - other);
+  const count = sorted.length;
+  if (!count) return null;
+  return { count, median_ms: Number(sorted[count >> 1]), max_ms: Number(sorted[count - 1]) };
+}
+
+/**
  * All of an item in lines, to be copied.
  *
  * @param {Item} item
@@ -421,5 +435,7 @@ const JOB_TONES = { done: "success", failed: "error", timed_out: "error", lost: 
 
 /** How many items are kept; the oldest go first. */
 export const ITEMS_MAX = 1_000;
+// As many as tell how it is now.
+const LATENCIES = 50;
 // Of one delta's ops.
 const LINES_MAX = 200;
