@@ -65,8 +65,9 @@ function follow(url) {
  * @param {string} url
  */
 function sameOrigin(url) {
-  const full = URL.canParse(url, location.href) ? new URL(url, location.href) : null;
-  if (full?.origin === location.origin) return full.href;
+  const { href } = h("a", { href: url });
+  // As text: the origin of a `blob:` is its maker's, and that of a `javascript:` is "null" as that of a frame in a sandbox.
+  if (href.startsWith(`${location.origin}/`)) return href;
   tell(toConsole, { code: "refused_url", details: [url, location.origin] });
   return null;
 }

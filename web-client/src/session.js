@@ -637,10 +637,11 @@ export class Session extends EventTarget {
     const batch = [];
     // What was answered before a crash, and is sent again, does not count. [ACTION-5]
     const open = () => outbox.entries.filter(({ seq, answered }) => seq > this.#ack && seq <= this.#sent && !answered);
-    while (this.#welcomed && !this.#blocked && open().length < this.#inFlightMax) {
+    while (this.#welcomed && !this.#blocked && !(open().length >= this.#inFlightMax)) {
       const entry = outbox.get(this.#sent + 1);
       if (!entry) {
-        if (this.#sent >= outbox.seq) break;
+        // More than a few are sent with what comes next: a server that says any number does not hold up this page.
+        if (this.#sent >= outbox.seq || batch[999]) break;
         // [ACTION-6] Another page of this client had that number, and a crash undid it.
         batch.push({ text: `["v",${++this.#sent}]` });
         continue;

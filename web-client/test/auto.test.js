@@ -63,7 +63,7 @@ test("navigate and download follow addresses of the page's own origin only", asy
   window.HTMLAnchorElement.prototype.click = function () {
     followed.push(`${this.href} as ${this.download}`);
   };
-  const strange = ["https://elsewhere.org/", "//elsewhere.org/x", "javascript:alert(1)", "data:text/html,x", "http://[", "blob:http://elsewhere.org/1"];
+  const strange = ["https://elsewhere.org/", "//elsewhere.org/x", "javascript:alert(1)", "data:text/html,x", "http://[", "blob:http://elsewhere.org/1", "blob:http://localhost/1", "http://somebody@localhost/"];
   world.socket.receive([
     "d", 2, 0, [],
     { e: [

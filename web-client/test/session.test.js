@@ -534,3 +534,21 @@ test("storage that fails is left with nothing old in it, and said once", async (
   assert.equal(world.storage.items.size, 0);
   assert.deepEqual(world.socket.all().map(([, seq]) => seq), [1, 2]);
 });
+
+test("a server that has counted on and falls back does not hold up the page", async () => {
+  const world = new World();
+  const app = await world.live();
+  app.action("add", 1).catch(() => {});
+  world.resume({ ack: 2 ** 53 - 2 });
+  world.resume({ ack: 0 });
+  assert.ok(world.socket.all().length <= 1_024, "the rest is sent with what comes next");
+  app.close();
+});
+
+test("a limit that is no number holds nothing back", async () => {
+  const world = new World();
+  const app = await world.live({ welcome: { limits: { actions_in_flight: "many", message_bytes_max: {} } } });
+  app.action("add", 1).catch(() => {});
+  assert.deepEqual(world.socket.next(), ["a", 1, "add", 1]);
+  app.close();
+});

@@ -22,6 +22,8 @@ mod app;
 mod client;
 mod durable;
 mod event;
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod hook;
 mod job;

@@ -5,14 +5,18 @@
 //! bounded; the state, which is not, by [`Record::encode`] wherever the driver likes.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::Hasher as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use siphasher::sip::SipHasher13;
+use windlass_protocol::ids::COUNTER_MAX;
+use windlass_protocol::limits::CLIENTS_MAX;
 use windlass_protocol::{ClientId, Epoch, Seq, SessionId};
 
 use crate::guard::bury;
@@ -48,8 +52,7 @@ impl<A: App> Record<A> {
     /// [`Input::SaveFailed`](crate::Input::SaveFailed), and tell the operator.
     pub fn encode(self, app: &A) -> Result<Bytes, Fault> {
         let Self { head, state, .. } = self;
-        let mut out = format!("{MAGIC} {RECORD_FORMAT} {:016x}\n", 0).into_bytes();
-        let body = out.len();
+        let (mut out, body) = unsealed();
         out.extend_from_slice(&head);
         let written = guard(|| windlass_sync::saving(|| app.save_state(&state, &mut out)));
         bury(state);
@@ -57,8 +60,7 @@ impl<A: App> Record<A> {
             .unwrap_or_else(|panic| Err(format!("panicked: {panic}")))
             .map_err(|text| Fault::failed("record_unserialisable", format!("the state cannot be saved: {text}")))?;
         out.push(b'}');
-        let checksum = format!("{:016x}", checksum(&out[body..]));
-        out[body - 17..body - 1].copy_from_slice(checksum.as_bytes());
+        seal(&mut out, body);
         Ok(out.into())
     }
 }
@@ -163,6 +165,38 @@ pub(crate) struct ClientRecord<'a> {
     pub(crate) dialect: u8,
 }
 
+impl ClientRecord<'_> {
+    /// As [`Head::oddity`], in a record of that epoch.
+    fn oddity(&self, epoch: Epoch) -> Option<&'static str> {
+        let Self { born, last, contents, outcomes, events, lost, shown, .. } = self;
+        let ids = || events.iter().map(|event| event.id);
+        let numbers = [*born, last.0, shown.1].into_iter();
+        let numbers =
+            numbers.chain(ids().map(|id| id.1)).chain(lost.iter().flat_map(|lost| [lost.until.1, lost.count]));
+        let mut epochs = ids().map(|id| id.0).chain(lost.iter().map(|lost| lost.until.0)).chain([shown.0]);
+        let mut bodies = outcomes.iter().map(|outcome| &outcome.body).chain(events.iter().map(|event| &event.body));
+        let mut seqs = outcomes.iter().map(|outcome| outcome.seq);
+        if numbers.into_iter().any(|number| number > COUNTER_MAX) {
+            Some(TOO_LARGE)
+        } else if epochs.any(|told| told > epoch) {
+            Some("something of a later epoch than its own")
+        } else if contents.len() as u64 > last.0 || seqs.any(|seq| seq.0 == 0 || seq > *last) {
+            Some("an outcome of an action that was not consumed")
+        } else if !ids().is_sorted_by(|one, next| one < next) {
+            Some("events out of order")
+        } else if !bodies.all(|body| is_list(body)) {
+            Some("an outcome or an event that is no JSON")
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether a text can stand within the brackets of a list, as something.
+fn is_list(body: &str) -> bool {
+    serde_json::from_str::<Vec<IgnoredAny>>(&format!("[{body}]")).is_ok_and(|items| !items.is_empty())
+}
+
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct OutcomeRecord<'a> {
     pub(crate) seq: Seq,
@@ -230,6 +264,29 @@ pub(crate) struct NamedRecord<'a> {
 }
 
 impl Head<'_> {
+    /// What in it no session has written, if there is anything: the checksum is no defence, and the session counts on it.
+    fn oddity(&self) -> Option<&'static str> {
+        let Self { epoch, turn, admitted, clients, jobs, .. } = self;
+        if [epoch.0, *turn, *admitted].into_iter().any(|number| number > COUNTER_MAX) {
+            return Some(TOO_LARGE);
+        }
+        if clients.len() > CLIENTS_MAX {
+            return Some("more clients than a session has");
+        }
+        let mut known = HashSet::new();
+        if !clients.iter().all(|client| known.insert(client.id)) {
+            return Some("a client twice");
+        }
+        let mut known = HashSet::new();
+        if !jobs.iter().all(|job| known.insert(job.id.as_str())) {
+            return Some("a job twice");
+        }
+        if jobs.iter().any(|job| job.ended > COUNTER_MAX || job.attempt == u32::MAX) {
+            return Some(TOO_LARGE);
+        }
+        clients.iter().find_map(|client| client.oddity(*epoch))
+    }
+
     /// The object, open for the state to follow.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut out = serde_json::to_vec(self).expect("texts and numbers serialise into memory");
@@ -261,6 +318,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Head<'_>, &RawValue), RestoreError> 
     let whole = |error: serde_json::Error| RestoreError::Corrupt(format!("it lacks something: {error}"));
     let head = serde_json::from_slice::<Head<'_>>(body).map_err(whole)?;
     let state = serde_json::from_slice::<OnlyState<'_>>(body).map_err(whole)?;
+    if let Some(what) = head.oddity() {
+        return Err(RestoreError::Corrupt(format!("it holds {what}")));
+    }
     Ok((head, state.state))
 }
 
@@ -293,6 +353,19 @@ pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
+/// The first line of a record, without its checksum yet, and where the body begins.
+pub(crate) fn unsealed() -> (Vec<u8>, usize) {
+    let line = format!("{MAGIC} {RECORD_FORMAT} {:016x}\n", 0).into_bytes();
+    let body = line.len();
+    (line, body)
+}
+
+/// Writes the checksum of the body into the first line.
+pub(crate) fn seal(out: &mut [u8], body: usize) {
+    let checksum = format!("{:016x}", checksum(&out[body..]));
+    out[body - 17..body - 1].copy_from_slice(checksum.as_bytes());
+}
+
 /// Sees what a disk or a person has done, and is no defence against anybody.
 fn checksum(body: &[u8]) -> u64 {
     let mut hash = SipHasher13::new_with_keys(1, 2);
@@ -300,6 +373,7 @@ fn checksum(body: &[u8]) -> u64 {
     hash.finish()
 }
 
+const TOO_LARGE: &str = "a number that no session counts to";
 const MAGIC: &str = "windlass-record";
 /// More than the first line can have.
 const LINE_MAX: usize = 64;

@@ -33,6 +33,9 @@ impl<A: App> Session<A> {
         if head.id != options.id {
             return Err(RestoreError::OtherSession(head.id));
         }
+        if head.epoch >= options.epoch {
+            return Err(RestoreError::Corrupt("its epoch is not before the one that loads it".into()));
+        }
         let loaded = guard(|| app.load_state(&head.kind, state));
         let loaded = loaded.unwrap_or_else(|panic| Err(format!("panicked: {panic}")));
         let state = loaded.map_err(|text| RestoreError::State { kind: head.kind.clone().into_owned(), text })?;

@@ -426,6 +426,39 @@ fn what_is_no_record_is_told_apart() {
     assert_eq!(other.err(), Some(RestoreError::OtherSession(SessionId([1; 12]))));
 }
 
+/// A record that no session has written is refused though its checksum is right, with what is odd in it.
+#[test]
+fn a_record_that_no_session_has_written_is_refused() {
+    let mut bench = saved();
+    bench.say(1, &json!(["a", 2, "reply", 5]));
+    bench.say(1, &json!(["a", 3, "must", 5]));
+    bench.say(1, &json!(["a", 4, "train", 2]));
+    while !bench.writing.is_empty() {
+        bench.save();
+    }
+    let record = String::from_utf8(std::mem::take(&mut bench.stored)).unwrap();
+    assert!(restored(&with_checksum(record.as_bytes())).is_ok());
+    let odd = |from: &str, to: &str, why: &str| {
+        let changed = record.replace(from, to);
+        assert_ne!(changed, record, "{from} is not in {record}");
+        let Err(RestoreError::Corrupt(what)) = restored(&with_checksum(changed.as_bytes())) else {
+            panic!("{to} makes a session")
+        };
+        assert!(what.contains(why), "{what}");
+    };
+    odd("\"born\":1", "\"born\":9007199254740992", "a number that no session counts to");
+    odd("\"admitted\":1", "\"admitted\":18446744073709551615", "a number that no session counts to");
+    odd("\"body\":\"", "\"body\":\"]", "no JSON");
+    odd("\"last\":4", "\"last\":1", "not consumed");
+    odd(&format!("\"epoch\":{EPOCH}"), "\"epoch\":1", "a later epoch than its own");
+    odd(&format!("\"epoch\":{EPOCH}"), "\"epoch\":99", "not before the one that loads it");
+    let clients = record.split("\"clients\":[").nth(1).unwrap().split("],\"jobs\"").next().unwrap();
+    odd(clients, &format!("{clients},{clients}"), "a client twice");
+    odd(clients, &[clients; 17].join(","), "more clients than a session has");
+    let jobs = record.split("\"jobs\":[").nth(1).unwrap().split("],\"kind\"").next().unwrap();
+    odd(jobs, &format!("{jobs},{jobs}"), "a job twice");
+}
+
 /// What a session holds can be told at any time, and none of it is for ever.
 #[test]
 fn an_account_tells_what_a_session_holds() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use windlass_tests::fuzz::mutate::{Random, mutate, seeds, words};
-use windlass_tests::fuzz::{TARGETS, Target, target};
+use windlass_tests::fuzz::{TARGETS, Target, record_of, target};
 
 /// Drives the fuzz targets.
 #[derive(Parser)]
@@ -25,10 +25,22 @@ struct Options {
     /// Run this input alone
     #[arg(long, requires = "target")]
     input: Option<PathBuf>,
+    /// Write the records that the sessions of this folder leave behind into another, as a corpus of `record`
+    #[arg(long, num_args = 2, value_names = ["SESSIONS", "RECORDS"])]
+    records: Option<Vec<PathBuf>>,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some([sessions, records]) = options.records.as_deref() {
+        return match write_records(sessions, records) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::from(2)
+            }
+        };
+    }
     let targets = match &options.target {
         None => TARGETS.to_vec(),
         Some(name) => match target(name) {
@@ -77,4 +89,16 @@ fn drive(target: Target, options: &Options) -> std::io::Result<bool> {
     }
     println!("{}: {ran} inputs, the slowest took {slowest:?}", target.name);
     Ok(true)
+}
+
+/// The record of each session, under the session's name.
+fn write_records(sessions: &Path, records: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(records)?;
+    for entry in std::fs::read_dir(sessions)? {
+        let entry = entry?;
+        if let Some(record) = record_of(&std::fs::read(entry.path())?) {
+            std::fs::write(records.join(entry.file_name()), record)?;
+        }
+    }
+    Ok(())
 }

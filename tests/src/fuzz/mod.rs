@@ -1,7 +1,7 @@
 //! The fuzz targets: everything that reads what strangers write, and the session itself.
 //!
 //! A target takes any bytes and panics when something is wrong with what it calls. `cargo xtask fuzz` drives them with
-//! [`mutate`] on a stable compiler; `fuzz/` has an entry point for each, for cargo-fuzz on a nightly one. What they begin
+//! [`mutate`]; `fuzz/` has an entry point for each, for cargo-fuzz, which needs no nightly one without a sanitizer. What they begin
 //! with is in `fuzz/corpus/`, by the name of the target.
 
 use serde_json::Value;
@@ -9,8 +9,11 @@ use serde_json::value::RawValue;
 use windlass_protocol::{ClientMessage, Close, Dialect, Secret, SessionId, Token, json_patch};
 use windlass_sync::{HashKey, Shadow};
 
+mod app;
 pub mod mutate;
 mod session;
+
+pub use session::record_of;
 
 /// Something that takes any bytes.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +108,10 @@ fn diff(bytes: &[u8]) {
 
 /// Any ops as a patch of RFC 6902: written, or an error.
 fn json_patch(bytes: &[u8]) {
+    // Each item that is removed is an operation of its own: no list is as long as some numbers.
+    if bytes.split(|byte| !byte.is_ascii_digit()).any(|digits| digits.len() > 4) {
+        return;
+    }
     for append in [false, true] {
         let mut out = b"[".to_vec();
         if json_patch::write(&mut out, bytes, append, || Some(b"{}".to_vec())).is_ok() {
