@@ -31,6 +31,7 @@ export const CHROMIUM_ONLY = new Map([
   ['harness.test.js', HARNESS],
   ['guide.test.js', GUIDE],
   ['guide-more.test.js', GUIDE],
+  ['frozen.test.js', 'only Playwright tells which process runs a page, and changes frames'],
   ['look.test.js', LOOK],
   ['parts.test.js', 'only Playwright holds requests back'],
   ['devtools.test.js', PANEL],
