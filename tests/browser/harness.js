@@ -46,7 +46,7 @@ export const PATIENCE_MS = 20_000
 const WIDTHS = [360, 1280]
 const SCHEMES = /** @type {const} */ (['light', 'dark'])
 /** What browsers themselves log about a network that a test has broken. */
-export const NETWORK = /WebSocket connection to|ERR_(CONNECTION|EMPTY_RESPONSE|INTERNET|NETWORK|SOCKET|ABORTED)|establish a connection to the server at|connection to ws\S+ was interrupted/
+export const NETWORK = /WebSocket connection to|Failed to fetch dynamically imported module|ERR_(CONNECTION|EMPTY_RESPONSE|INTERNET|NETWORK|SOCKET|ABORTED)|establish a connection to the server at|connection to ws\S+ was interrupted/
 
 /** @typedef {{ context: () => Promise<BrowserContext>, close: () => Promise<void> }} Launched */
 /** @type {Promise<Launched> | undefined} */

@@ -27,10 +27,17 @@ async function hold(context, name) {
   return go
 }
 
+/**
+ * As on a page that does not hide itself until its values are there.
+ * @param {BrowserContext} context
+ */
+function uncloak(context) {
+  return context.addInitScript(() => addEventListener('DOMContentLoaded', () => document.querySelector('main')?.removeAttribute('w-cloak')))
+}
+
 test('what is typed before w-model is there is written when it is', withWorld(async ({ open, context }) => {
   const go = await hold(context, 'model')
-  // As on a page that does not hide itself until its values are there.
-  await context.addInitScript(() => addEventListener('DOMContentLoaded', () => document.querySelector('main')?.removeAttribute('w-cloak')))
+  await uncloak(context)
   const page = await open('/controls/')
   await expectText(page, '#connection', 'live')
   await page.locator('#text').fill('early')
@@ -43,6 +50,7 @@ test('what is typed before w-model is there is written when it is', withWorld(as
 
 test('a form that is sent before what reads it is there is sent when it is, and the page stays', withWorld(async ({ open, context }) => {
   const go = await hold(context, 'forms')
+  await uncloak(context)
   const page = await open('/controls/')
   await expectText(page, '#connection', 'live')
   await page.locator('#send').click()

@@ -81,8 +81,6 @@ export class Actions {
   listen(part, element, scope) {
     if (!this.#parts.has(part)) {
       this.#parts.add(part);
-      // Nothing waits for it: whoever is quicker is heard when it is there.
-      if (part.forms && !parts.forms) later("forms").catch(() => {});
       for (const { type } of part.handlers) {
         this.#types.add(type);
         // Adding the same listener again does nothing.
@@ -149,6 +147,7 @@ export class Actions {
     };
     if (!part.forms || parts.forms) act();
     else {
+      // On a page that does not hide itself until its first values are there, somebody may be that quick.
       later("forms").then(act, () => this.refuse(nameOf(handler), { code: "not_loaded", text: labels.not_loaded }, element));
     }
   }

@@ -413,7 +413,7 @@ export class Session extends EventTarget {
    */
   #abandon({ seq, sent, waiter }, code) {
     const error = sent
-      ? new WindlassError("outcome_unknown", "it was sent; its outcome is unknown", seq)
+      ? new WindlassError("outcome_unknown", "its outcome is unknown", seq)
       : new WindlassError(code, "it was never sent", seq);
     waiter?.reject(error);
   }
@@ -588,7 +588,7 @@ export class Session extends EventTarget {
     const released = tab.outbox.release(this.#saved);
     // Before anybody hears of it: a page that leaves in an event has had the event.
     if (events.length + settled.length + released.length > 0) tab.save();
-    for (const [, , kind, body] of events) if (EVENT_KINDS.has(kind)) this.#tell(kind, body);
+    for (const [, , kind, body] of events) if (EVENT_KINDS.test(kind)) this.#tell(kind, body);
     for (const [entry, outcome, again] of settled) this.#answer(entry, outcome, again);
     this.#tellSaved(released);
     if (extras?.restored) this.#tell("restored", {});
@@ -669,9 +669,9 @@ export class Session extends EventTarget {
    * @param {string} code
    */
   #refuse(entry, code) {
-    const { waiter } = entry;
+    const asked = { ...entry };
     this.#tab.outbox.void(entry);
-    this.#answer({ ...entry, waiter }, [entry.seq, "refused", code, "the server does not take this"]);
+    this.#answer(asked, [entry.seq, "refused", code, "the server does not take it"]);
   }
 
   /**
@@ -750,7 +750,7 @@ export class Session extends EventTarget {
 }
 
 // An event of a later version is no event of this page; its number counts all the same.
-const EVENT_KINDS = new Set(["notify", "close_notify", "navigate", "download", "emit", "events_lost"]);
+const EVENT_KINDS = /^(notify|close_notify|navigate|download|emit|events_lost)$/;
 
 // What a server takes that does not say so in its welcome: the defaults of protocol.md.
 const IN_FLIGHT_MAX = 32;

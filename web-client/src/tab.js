@@ -137,7 +137,7 @@ export class Tab {
 }
 
 export function warnStorage() {
-  console.warn("windlass [no_storage]: sessionStorage is full or forbidden; a reload starts afresh");
+  console.warn("windlass[no_storage]: a reload starts afresh");
 }
 
 /**

@@ -233,7 +233,10 @@ class Compiler {
         }
       });
     }
-    if (on.handlers.length) this.template.parts.push(on);
+    if (on.handlers.length) {
+      this.template.parts.push(on);
+      if (on.forms && !parts.forms) this.found.later.add("forms");
+    }
     if (filled) return;
     [...element.childNodes].forEach((child, at) => {
       if (!isElement(child)) return;

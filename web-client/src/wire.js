@@ -85,7 +85,7 @@ export function encode(message) {
  */
 export function decode(data) {
   const message = JSON.parse(/** @type {string} */ (data));
-  if (!Array.isArray(message) || typeof message[0] !== "string") throw new TypeError("no message");
+  if (!Array.isArray(message) || typeof message[0] !== "string") throw new TypeError();
   const shape = SHAPES.get(message[0]);
   if (shape === undefined) return null;
   if (!shape(...message.slice(1))) throw new TypeError(`bad "${message[0]}"`);
