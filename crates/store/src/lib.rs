@@ -172,6 +172,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Scan again later.
     fn expired(&self, now: u64, max: usize) -> Result<Vec<Expired>, StoreError>;
 
+    /// At most `max` sessions that nobody holds, those first that expire first: who has to go when there is no room. None by
+    /// default, for a store that does not know.
+    ///
+    /// # Errors
+    /// Ask again later.
+    fn oldest(&self, _max: usize) -> Result<Vec<Expired>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// At most `max` keys that have a record, whoever holds them, in order and after that one: all of them are looked
     /// through in pieces. None by default, for a store that cannot list them.
     ///
@@ -187,6 +196,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// For each item as [`remove`](Self::remove).
     fn remove_all(&self, batch: &[Expired]) -> Vec<Result<bool, StoreError>> {
         batch.iter().map(|item| self.remove(item.key, item.epoch)).collect()
+    }
+
+    /// The highest epoch of a record that was ever removed, on disk before the removal is answered: a session that has no record
+    /// and was loaded in a later epoch never had one. None, the default, where that is not known.
+    fn removed(&self) -> Option<Epoch> {
+        None
     }
 
     /// Where the clock of [`Save::expiry`] goes on: the latest `now` that a scan of an earlier process named, as far as it

@@ -29,6 +29,9 @@ pub struct MemoryStore {
     sessions: DashMap<Key, Session>,
     options: MemoryOptions,
     bytes: AtomicUsize,
+    removed: AtomicU64,
+    /// How many sessions have a record.
+    recorded: AtomicUsize,
     /// The number of the process start, in the high half of every epoch.
     start: u64,
     /// How many sessions were loaded since.
@@ -64,7 +67,15 @@ impl MemoryStore {
     #[must_use]
     pub fn with_options(start: u64, options: MemoryOptions) -> Self {
         assert!(start < STARTS_MAX, "the process start number is {start}; epochs have room for {STARTS_MAX}");
-        Self { sessions: DashMap::new(), options, bytes: AtomicUsize::new(0), start, loads: AtomicU64::new(0) }
+        Self {
+            sessions: DashMap::new(),
+            options,
+            bytes: AtomicUsize::new(0),
+            removed: AtomicU64::new(0),
+            recorded: AtomicUsize::new(0),
+            start,
+            loads: AtomicU64::new(0),
+        }
     }
 
     /// How many sessions are known, claimed or saved.
@@ -106,6 +117,9 @@ impl MemoryStore {
         };
         if !self.account(before, save.bytes.len()) {
             return Outcome::Failed(StoreError::BytesMax(self.options.bytes_max));
+        }
+        if session.record.is_none() {
+            self.recorded.fetch_add(1, Ordering::Relaxed);
         }
         let Save { epoch, turn, expiry, .. } = *save;
         session.record = Some(Record { epoch, turn, expiry, bytes: save.bytes.clone() });
@@ -157,8 +171,11 @@ impl SessionStore for MemoryStore {
         if entry.get().epoch != epoch {
             return Ok(false);
         }
-        let bytes = entry.remove().record.map_or(0, |record| record.bytes.len());
-        self.account(bytes, 0);
+        if let Some(record) = entry.remove().record {
+            self.account(record.bytes.len(), 0);
+            self.removed.fetch_max(record.epoch.0, Ordering::Relaxed);
+            self.recorded.fetch_sub(1, Ordering::Relaxed);
+        }
         Ok(true)
     }
 
@@ -177,8 +194,22 @@ impl SessionStore for MemoryStore {
         Ok(expired.take(max).map(|session| Expired { key: *session.key(), epoch: session.epoch }).collect())
     }
 
+    fn removed(&self) -> Option<Epoch> {
+        Some(Epoch(self.removed.load(Ordering::Relaxed)))
+    }
+
+    fn oldest(&self, max: usize) -> Result<Vec<Expired>, StoreError> {
+        let resting = self.sessions.iter().filter(|session| !session.is_held);
+        let expiry = |session: &Session| session.record.as_ref().map(|record| record.expiry);
+        let mut oldest: Vec<_> = resting
+            .filter_map(|session| Some((expiry(&session)?, Expired { key: *session.key(), epoch: session.epoch })))
+            .collect();
+        oldest.sort_unstable_by_key(|(expiry, session)| (*expiry, session.key));
+        Ok(oldest.into_iter().take(max).map(|(_, session)| session).collect())
+    }
+
     fn usage(&self) -> Usage {
-        let saved = self.sessions.iter().filter(|session| session.record.is_some()).count();
+        let saved = self.recorded.load(Ordering::Relaxed);
         Usage { sessions: saved as u64, record_bytes: self.bytes() as u64, ..Usage::default() }
     }
 }

@@ -46,6 +46,9 @@ cases![
     a_late_save_does_not_bring_a_removed_session_back,
     a_removed_session_begins_afresh_with_a_higher_epoch,
     expired_sessions_are_found_when_nobody_holds_them,
+    those_that_expire_first_are_the_oldest,
+    the_highest_epoch_that_was_removed_is_known,
+    a_session_whose_expiry_has_moved_is_found_at_the_new_one_alone,
     a_claim_saves_a_session_from_the_one_that_removes_expired_ones,
     a_scan_gives_no_more_than_it_is_asked_for,
     keys_are_listed_in_pieces_and_in_order,
@@ -228,6 +231,47 @@ fn expired_sessions_are_found_when_nobody_holds_them(open: &Open<'_>) {
     assert_eq!(store.expired(100, 10), Ok(found), "looking removes nothing");
     assert_eq!(store.remove(KEY, epoch), Ok(true));
     assert_eq!(store.expired(100, 10), Ok(vec![]));
+}
+
+fn the_highest_epoch_that_was_removed_is_known(open: &Open<'_>) {
+    let store = open(1);
+    let Some(none) = store.removed() else { return };
+    let [unsaved, old, young] = [1, 2, 3].map(|n| claim(&*store, Key([n; 12])));
+    assert!(none < unsaved, "epochs are higher than that of nothing");
+    store.save(&[save(Key([2; 12]), old, 1, "x"), save(Key([3; 12]), young, 1, "x")]);
+    let later = claim(&*store, Key([2; 12]));
+    assert_eq!((store.remove(Key([1; 12]), unsaved), store.removed()), (Ok(true), Some(none)), "it had no record");
+    assert_eq!((store.remove(Key([2; 12]), later), store.removed()), (Ok(true), Some(old)));
+    assert_eq!((store.remove(Key([3; 12]), young), store.removed()), (Ok(true), Some(young)));
+}
+
+fn those_that_expire_first_are_the_oldest(open: &Open<'_>) {
+    let store = open(1);
+    for (n, expiry) in [(1, 5_000), (2, 200), (3, 90_000), (4, 0)] {
+        let key = Key([n; 12]);
+        let epoch = claim(&*store, key);
+        store.save(&[Save { expiry, ..save(key, epoch, 1, "x") }]);
+        if n != 4 {
+            assert_eq!(store.release(key, epoch), Ok(true));
+        }
+    }
+    let oldest = |max| store.oldest(max).expect("the store works").into_iter().map(|session| session.key.0[0]);
+    assert_eq!(oldest(2).collect::<Vec<_>>(), [2, 1], "one that is held is nobody's to take");
+    assert_eq!(oldest(9).collect::<Vec<_>>(), [2, 1, 3]);
+    assert_eq!(oldest(0).count(), 0);
+}
+
+fn a_session_whose_expiry_has_moved_is_found_at_the_new_one_alone(open: &Open<'_>) {
+    let store = open(1);
+    let epoch = claim(&*store, KEY);
+    for (turn, expiry) in [(1, 10), (2, 100_000), (3, 100_001), (4, 50_000)] {
+        assert_eq!(store.save(&[Save { expiry, ..save(KEY, epoch, turn, "x") }]), [Outcome::Saved]);
+    }
+    assert_eq!(store.release(KEY, epoch), Ok(true));
+    assert_eq!(store.expired(49_999, 10), Ok(vec![]));
+    assert_eq!(store.expired(200_000, 10), Ok(vec![Expired { key: KEY, epoch }]), "once, though it was saved often");
+    assert_eq!(store.remove(KEY, epoch), Ok(true));
+    assert_eq!((store.expired(u64::MAX, 10), store.oldest(10)), (Ok(vec![]), Ok(vec![])));
 }
 
 fn a_claim_saves_a_session_from_the_one_that_removes_expired_ones(open: &Open<'_>) {

@@ -33,7 +33,7 @@ use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, Readabl
 use crate::memory::{LOADS_MAX, STARTS_MAX};
 use crate::{Claim, Epoch, Expired, Key, Node, Outcome, Save, SessionStore, StoreError, Usage};
 use fence::Fence;
-use layout::{About, Beside, FORMAT, RECORDS, SESSIONS};
+use layout::{About, Beside, EXPIRIES, FORMAT, RECORDS, SESSIONS};
 use medium::{Folder, Medium, Metered, Meters, error_of};
 
 /// The settings of a [`RedbStore`].
@@ -89,6 +89,8 @@ pub struct RedbStore {
     uptime: AtomicU64,
     /// What is known to be in the file.
     uptime_kept: AtomicU64,
+    /// See [`SessionStore::removed`].
+    removed: AtomicU64,
     sessions: AtomicU64,
     record_bytes: AtomicU64,
 }
@@ -138,6 +140,7 @@ impl RedbStore {
             uptime_found: 0,
             uptime: AtomicU64::new(0),
             uptime_kept: AtomicU64::new(0),
+            removed: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
             record_bytes: AtomicU64::new(0),
         };
@@ -149,7 +152,9 @@ impl RedbStore {
                 store.open_file()?.ok_or_else(gone)?
             }
         };
-        let about = About { starts: about.starts + 1, ..about };
+        // What a file of format 1 has removed, nobody knows: everything of then may have been.
+        let removed = if about.format < 2 { (about.starts + 1) * LOADS_MAX - 1 } else { about.removed };
+        let about = About { starts: about.starts + 1, removed, ..about };
         if about.starts >= STARTS_MAX {
             return Err(StoreError::StartsExhausted);
         }
@@ -162,9 +167,9 @@ impl RedbStore {
                 sums = sum(&database)?;
             }
             let transaction = database.begin_write()?;
-            about.write(&transaction)?;
-            transaction.open_table(SESSIONS)?;
-            transaction.open_table(RECORDS)?;
+            // With the header, so that a crash leaves one format or the other.
+            layout::migrate(&transaction, about.format)?;
+            About { format: FORMAT, ..about }.write(&transaction)?;
             transaction.commit()?;
             Ok((database, sums))
         })?;
@@ -173,6 +178,7 @@ impl RedbStore {
         store.uptime_found = about.uptime;
         store.uptime = AtomicU64::new(about.uptime);
         store.uptime_kept = AtomicU64::new(about.uptime);
+        store.removed = AtomicU64::new(about.removed);
         store.sessions = AtomicU64::new(sums.0);
         store.record_bytes = AtomicU64::new(sums.1);
         Ok(store)
@@ -223,7 +229,13 @@ impl RedbStore {
         self.guarded(|| {
             let database = self.builder(0).create_with_backend(self.metered(draft))?;
             let transaction = database.begin_write()?;
-            About { format: FORMAT, starts: 0, uptime: 0 }.write(&transaction)?;
+            About { format: FORMAT, starts: 0, uptime: 0, removed: 0 }.write(&transaction)?;
+            transaction.open_table(RECORDS)?.insert(&[0; 12], &[0; ROOM_BYTES][..])?;
+            transaction.commit()?;
+            // A commit writes pages before it frees others. So that one which does not grow has room on a disk that is full, the
+            // file begins with more than it needs.
+            let transaction = database.begin_write()?;
+            transaction.open_table(RECORDS)?.remove(&[0; 12])?;
             transaction.commit()?;
             database.close().map_err(redb::Error::from)
         })?;
@@ -339,12 +351,14 @@ impl RedbStore {
             let file_bytes = self.meters.file_bytes.load(Ordering::Relaxed);
             transaction.set_quick_repair(file_bytes > self.options.quick_repair_above);
             let written = write(&transaction)?;
-            if with_uptime {
-                About { format: FORMAT, starts: self.start, uptime }.write(&transaction)?;
+            let removed = written.1.removed.max(self.removed.load(Ordering::Relaxed));
+            if with_uptime || written.1.removed == removed {
+                About { format: FORMAT, starts: self.start, uptime, removed }.write(&transaction)?;
             }
             transaction.commit()?;
             Ok(written)
         })?;
+        self.removed.fetch_max(growth.removed, Ordering::Relaxed);
         // A sum wraps for what became less, and is right all the same.
         self.sessions.fetch_add(growth.sessions.cast_unsigned(), Ordering::Relaxed);
         self.record_bytes.fetch_add(growth.bytes.cast_unsigned(), Ordering::Relaxed);
@@ -354,10 +368,33 @@ impl RedbStore {
         Ok(written)
     }
 
+    /// Those that nobody holds and that may go first, up to that bucket.
+    fn first(&self, last: u64, max: usize, may_go: impl Fn(&Beside) -> bool) -> Result<Vec<Expired>, StoreError> {
+        self.with(|database| {
+            let transaction = database.begin_read()?;
+            let (sessions, expiries) = (transaction.open_table(SESSIONS)?, transaction.open_table(EXPIRIES)?);
+            let mut found = Vec::new();
+            for entry in expiries.range((0, &[0; 12])..=(last, &[u8::MAX; 12]))? {
+                if found.len() >= max {
+                    break;
+                }
+                let entry = entry?.0;
+                let key = Key(*entry.value().1);
+                if self.fence.holder(key).is_some() {
+                    continue;
+                }
+                let beside = sessions.get(&key.0)?.map(|beside| Beside::decode(beside.value()));
+                found.extend(beside.filter(&may_go).map(|beside| Expired { key, epoch: beside.epoch }));
+            }
+            Ok(found)
+        })
+    }
+
     fn save_allowed(&self, batch: &[Save], allowed: &[bool]) -> Result<Vec<Outcome>, StoreError> {
         let kept = self.record_bytes.load(Ordering::Relaxed);
         self.commit(|transaction| {
             let (mut sessions, mut records) = (transaction.open_table(SESSIONS)?, transaction.open_table(RECORDS)?);
+            let mut moved = Vec::new();
             let mut growth = Growth::default();
             let mut outcomes = Vec::with_capacity(batch.len());
             for (save, allowed) in batch.iter().zip(allowed) {
@@ -376,6 +413,10 @@ impl RedbStore {
                     None if is_too_much => drop(sessions.remove(key)?),
                     _ => {
                         records.insert(key, &save.bytes[..])?;
+                        let (old, new) = (before.map(Beside::bucket), beside.bucket());
+                        if old != Some(new) {
+                            moved.push((old, new, key));
+                        }
                         growth.sessions += i64::from(before.is_none());
                         growth.bytes += grows;
                     }
@@ -383,6 +424,13 @@ impl RedbStore {
                 let max = usize::try_from(self.options.bytes_max).unwrap_or(usize::MAX);
                 let is_refused = is_too_much && !is_late;
                 outcomes.push(if is_refused { Outcome::Failed(StoreError::BytesMax(max)) } else { Outcome::Saved });
+            }
+            if !moved.is_empty() {
+                let mut expiries = transaction.open_table(EXPIRIES)?;
+                for (old, new, key) in moved {
+                    old.map_or(Ok(None), |old| expiries.remove((old, key)))?;
+                    expiries.insert((new, key), ())?;
+                }
             }
             Ok((outcomes, growth))
         })
@@ -394,6 +442,8 @@ impl RedbStore {
 struct Growth {
     sessions: i64,
     bytes: i64,
+    /// The highest epoch of what was removed in it.
+    removed: u64,
 }
 
 /// How many sessions there are, and the bytes of their records.
@@ -462,6 +512,7 @@ impl SessionStore for RedbStore {
         let held: HashMap<_, _> = keys.iter().filter_map(|key| Some((*key, self.fence.holder(*key)?))).collect();
         let removed = self.commit(|transaction| {
             let (mut sessions, mut records) = (transaction.open_table(SESSIONS)?, transaction.open_table(RECORDS)?);
+            let mut expiries = transaction.open_table(EXPIRIES)?;
             let mut growth = Growth::default();
             let mut removed = Vec::with_capacity(batch.len());
             for (item, allowed) in batch.iter().zip(&allowed) {
@@ -476,8 +527,10 @@ impl SessionStore for RedbStore {
                 if let Some(before) = before {
                     drop(sessions.remove(key)?);
                     drop(records.remove(key)?);
+                    drop(expiries.remove((before.bucket(), key))?);
                     growth.sessions -= 1;
                     growth.bytes -= before.len.cast_signed();
+                    growth.removed = growth.removed.max(before.epoch.0);
                 }
                 removed.push(true);
             }
@@ -505,21 +558,15 @@ impl SessionStore for RedbStore {
 
     fn expired(&self, now: u64, max: usize) -> Result<Vec<Expired>, StoreError> {
         self.uptime.fetch_max(now, Ordering::Relaxed);
-        self.with(|database| {
-            let table = database.begin_read()?.open_table(SESSIONS)?;
-            let mut found = Vec::new();
-            for entry in table.iter()? {
-                if found.len() >= max {
-                    break;
-                }
-                let (key, beside) = entry?;
-                let (key, beside) = (Key(*key.value()), Beside::decode(beside.value()));
-                if beside.expiry <= now && self.fence.holder(key).is_none() {
-                    found.push(Expired { key, epoch: beside.epoch });
-                }
-            }
-            Ok(found)
-        })
+        self.first(layout::bucket_of(now), max, |beside| beside.expiry <= now)
+    }
+
+    fn oldest(&self, max: usize) -> Result<Vec<Expired>, StoreError> {
+        self.first(u64::MAX, max, |_| true)
+    }
+
+    fn removed(&self) -> Option<Epoch> {
+        Some(Epoch(self.removed.load(Ordering::Relaxed)))
     }
 
     fn uptime(&self) -> u64 {
@@ -543,13 +590,16 @@ impl SessionStore for RedbStore {
         let FileIs::Open(database) = file else { return Ok(()) };
         self.guarded(|| {
             let transaction = database.begin_write()?;
-            About { format: FORMAT, starts: self.start, uptime }.write(&transaction)?;
+            let removed = self.removed.load(Ordering::Relaxed);
+            About { format: FORMAT, starts: self.start, uptime, removed }.write(&transaction)?;
             transaction.commit()?;
             database.close().map_err(redb::Error::from)
         })
     }
 }
 
+/// A few times what a small commit writes.
+const ROOM_BYTES: usize = 64 * 1024;
 /// The clock of expiries is kept no more often than this, in its seconds: what a crash takes from it only lets sessions live on.
 const UPTIME_STEP: u64 = 60;
 

@@ -174,7 +174,7 @@ fn a_file_of_a_later_version_is_refused_by_name() {
     drop(RedbStore::open(&folder.0).unwrap());
     let database = Database::create(folder.file()).unwrap();
     let transaction = database.begin_write().unwrap();
-    About { format: FORMAT + 1, starts: 1, uptime: 0 }.write(&transaction).unwrap();
+    About { format: FORMAT + 1, starts: 1, uptime: 0, removed: 0 }.write(&transaction).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let error = RedbStore::open(&folder.0).unwrap_err();
@@ -189,6 +189,84 @@ fn the_layout_of_format_1_stays_as_it_is() {
     assert_eq!(bytes[..10], [2, 1, 0, 0, 0, 0, 0, 0, 3, 0]);
     assert_eq!((bytes[16], bytes[24], bytes.len()), (4, 5, 32));
     assert_eq!(Beside::decode(&bytes), beside);
+}
+
+/// A disk with a file as format 1 wrote it: three sessions, and no order of expiries.
+fn disk_of_format_1() -> FaultyDisk {
+    let disk = FaultyDisk::default();
+    let store = on(&disk).unwrap();
+    let saves = [(1, 9_000), (2, 70), (3, 500)].map(|(n, expiry)| {
+        let epoch = claim(&store, key(n));
+        Save { expiry, ..save(key(n), epoch, u64::from(n), "kept") }
+    });
+    assert!(store.save(&saves).iter().all(|outcome| *outcome == Outcome::Saved));
+    store
+        .with(|database| {
+            let transaction = database.begin_write()?;
+            transaction.delete_table(EXPIRIES)?;
+            About { format: 1, starts: 1, uptime: 60, removed: 0 }.write(&transaction)?;
+            Ok(transaction.commit()?)
+        })
+        .unwrap();
+    drop(store);
+    disk.after_kill()
+}
+
+fn all_of_format_1(store: &RedbStore) {
+    let keys = |found: Vec<Expired>| found.into_iter().map(|session| session.key).collect::<Vec<_>>();
+    assert_eq!(keys(store.expired(500, 9).unwrap()), [key(2), key(3)]);
+    assert_eq!(keys(store.oldest(9).unwrap()), [key(2), key(3), key(1)]);
+    assert_eq!((store.uptime(), store.usage().sessions), (60, 3));
+    assert_eq!(store.removed(), Some(Epoch((2 << 32) - 1)), "all of then may have been removed, and nothing since");
+    for n in 1..=3 {
+        assert_eq!(kept(store, key(n)), Some(u64::from(n)));
+    }
+}
+
+#[test]
+fn a_file_of_format_1_is_brought_to_this_one() {
+    let disk = disk_of_format_1();
+    all_of_format_1(&on(&disk).unwrap());
+    all_of_format_1(&on(&disk.after_kill()).unwrap());
+    // And from then on it is as any other.
+    let store = on(&disk).unwrap();
+    let epoch = claim(&store, key(2));
+    assert_eq!(store.save(&[Save { expiry: 100_000, ..save(key(2), epoch, 9, "moved") }]), [Outcome::Saved]);
+    assert_eq!(store.release(key(2), epoch), Ok(true));
+    let oldest: Vec<_> = store.oldest(9).unwrap().into_iter().map(|session| session.key).collect();
+    assert_eq!(oldest, [key(3), key(1), key(2)]);
+}
+
+/// Wherever the process is killed meanwhile, the next start finds one format or the other, and all of it.
+#[test]
+fn a_migration_that_is_cut_off_is_made_by_the_next_start() {
+    let mut failed = 0;
+    for from in 0.. {
+        let disk = disk_of_format_1();
+        let calls = disk.calls();
+        disk.fail(Fault { from: calls + from, count: u64::MAX, kind: ErrorKind::Other });
+        let opened = on(&disk);
+        let is_through = disk.calls() < calls + from;
+        failed += u64::from(opened.is_err());
+        drop(opened);
+        disk.fail(None);
+        all_of_format_1(&on(&disk.after_kill()).unwrap());
+        if is_through {
+            break;
+        }
+    }
+    assert!(failed > 10, "{failed}");
+}
+
+#[test]
+fn what_was_removed_is_known_to_the_next_process() {
+    let disk = FaultyDisk::default();
+    let store = on(&disk).unwrap();
+    let [first, second] = [1, 2].map(|n| claim(&store, key(n)));
+    store.save(&[save(key(1), first, 1, "x"), save(key(2), second, 1, "x")]);
+    assert_eq!((store.remove(key(2), second), store.removed()), (Ok(true), Some(second)));
+    assert_eq!((store.remove(key(1), first), store.removed()), (Ok(true), Some(second)), "it only grows");
+    assert_eq!(on(&disk.after_kill()).unwrap().removed(), Some(second));
 }
 
 #[test]
@@ -234,11 +312,25 @@ fn a_full_disk_is_named_and_needs_no_restart() {
     let epoch = claim(&store, key(1));
     assert_eq!(store.save(&[save(key(1), epoch, 1, "small")]), [Outcome::Saved]);
     disk.room(store.usage().file_bytes);
+    store
+        .with(|d| {
+            let t = d.begin_write()?;
+            t.abort()?;
+            Ok(())
+        })
+        .unwrap();
     let large = "x".repeat(1 << 20);
     let full = [Outcome::Failed(StoreError::DiskFull("/faulty/sessions.redb".into()))];
     for _ in 0..3 {
         assert_eq!(store.save(&[save(key(1), epoch, 2, &large)]), full);
     }
+    store
+        .with(|d| {
+            let t = d.begin_write()?;
+            t.abort()?;
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(store.save(&[save(key(1), epoch, 3, "small")]), [Outcome::Saved], "there is room for this");
     disk.room(None);
     assert_eq!(store.save(&[save(key(1), epoch, 4, &large)]), [Outcome::Saved]);
@@ -492,7 +584,7 @@ fn a_start_beyond_what_epochs_have_room_for_is_refused() {
     drop(RedbStore::open(&folder.0).unwrap());
     let database = Database::create(folder.file()).unwrap();
     let transaction = database.begin_write().unwrap();
-    About { format: FORMAT, starts: STARTS_MAX - 2, uptime: 0 }.write(&transaction).unwrap();
+    About { format: FORMAT, starts: STARTS_MAX - 2, uptime: 0, removed: 0 }.write(&transaction).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let last = RedbStore::open(&folder.0).unwrap();
