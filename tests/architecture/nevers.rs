@@ -19,6 +19,19 @@ fn protocol_sync_and_engine_read_no_clock_randomness_environment_file_or_socket(
     hold("never 1: the core is sans-I/O; time, seeds and tokens are inputs:", complaints.collect());
 }
 
+/// What sessions wait for is counted in time that servers were up: a wall clock that jumps can change nothing that is not
+/// there.
+#[test]
+fn nothing_of_a_server_or_a_client_reads_the_wall_clock() {
+    let files = files::all();
+    // The commands of `windlass` may name their files by it.
+    let is_of_app = |file: &File| file.is_in("crates") && !file.is_in("crates/cli");
+    let sources: Vec<_> = files.iter().filter(|file| file.is_rust() && is_of_app(file) && !is_test(file)).collect();
+    assert!(sources.len() > 100, "the crates have moved");
+    let complaints = sources.iter().flat_map(|file| each_line(file, &code::of_rust(&file.text), wall_clock));
+    hold("clocks: nothing depends on what time it is:", complaints.collect());
+}
+
 #[test]
 fn every_channel_has_a_bound() {
     let files = files::all();
@@ -84,6 +97,11 @@ fn worldly(line: &str) -> Option<&'static str> {
         () if module("process") || module("thread") || module("tokio") => Some("touches the outside"),
         () => None,
     }
+}
+
+fn wall_clock(line: &str) -> Option<&'static str> {
+    let clocks = ["SystemTime", "UNIX_EPOCH", "CLOCK_REALTIME", "Utc", "Local"];
+    words(line).any(|word| clocks.contains(&word)).then_some("reads the wall clock")
 }
 
 fn unbounded(line: &str) -> Option<&'static str> {
@@ -170,6 +188,12 @@ fn a_planted_clock_is_found() {
     ];
     let innocent = ["use std::time::Duration;", "let network = 1;", "fn instant() {}", "env!(\"X\")", "let brand = 1;"];
     check(worldly, &planted, &innocent);
+}
+
+#[test]
+fn a_planted_wall_clock_is_found() {
+    let planted = ["use std::time::{Duration, SystemTime};", "let at = time::UNIX_EPOCH;", "libc::CLOCK_REALTIME"];
+    check(wall_clock, &planted, &["use std::time::Instant;", "let system_time = 1;", "/// the local time"]);
 }
 
 #[test]

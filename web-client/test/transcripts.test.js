@@ -76,7 +76,7 @@ class Run {
       assert.deepEqual(this.unread(), [], at);
     } else {
       // These are the server's own business: what the client sees of them follows.
-      assert.ok(step.sessions || step.other_page || step.late || step.drain || step.settle, `unknown step ${at}`);
+      assert.ok(step.sessions || step.store || step.other_page || step.late || step.drain || step.settle, `unknown step ${at}`);
     }
     await settled();
   }

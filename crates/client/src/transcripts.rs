@@ -155,7 +155,7 @@ impl Run {
             if self.socket != before || self.unread().is_some() {
                 return Err(format!("but it said {:?}", self.unread()));
             }
-        } else if !["sessions", "other_page", "late", "drain", "settle"]
+        } else if !["sessions", "store", "other_page", "late", "drain", "settle"]
             .iter()
             .any(|of_server| step.get(of_server).is_some())
         {

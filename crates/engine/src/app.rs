@@ -100,6 +100,17 @@ pub trait App: Sized + 'static {
     fn snapshot(&self, state: &Self::State, shadow: &mut Shadow, out: &mut Vec<u8>)
     -> Result<(), windlass_sync::Error>;
 
+    /// How many bytes the state has as JSON: what counts towards [`SessionOptions::state_bytes_max`]. Called now and then,
+    /// not at every turn. None, the default, for an app that cannot say: its state has no bound.
+    ///
+    /// [`SessionOptions::state_bytes_max`]: crate::SessionOptions::state_bytes_max
+    fn measure(&self, _state: &Self::State) -> Option<usize> {
+        None
+    }
+
+    /// Hears that something was taken back, since the state would have had so many bytes.
+    fn outgrown(&self, _bytes: usize) {}
+
     /// What the page hears of a panic with that text.
     fn panicked(&self, text: String) -> Fault;
 

@@ -54,6 +54,9 @@ impl Default for SaveOptions {
 pub struct Account {
     /// The record as it was saved last, the state for the most part; 0 while none was.
     pub record: usize,
+    /// The state, as JSON: as it was measured last, and what it may have grown by since. It is not counted with the rest:
+    /// what it takes in memory is the app's own. 0 while it was neither measured nor shown.
+    pub state: usize,
     /// What the clients were told of the view and of the jobs.
     pub shadow: usize,
     /// Frames that were not acknowledged or must wait, and ops that some client was not told.
@@ -67,7 +70,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// All of it.
+    /// All of it but the state.
     #[must_use]
     pub fn total(&self) -> usize {
         self.record + self.shadow + self.ring + self.events + self.outcomes + self.jobs
@@ -346,6 +349,7 @@ impl<A: App> Session<A> {
         let clients = self.clients.iter();
         Account {
             record: self.durable.as_ref().map_or(0, |durable| durable.record_bytes),
+            state: self.size.bytes(),
             shadow: self.shadow.bytes() + self.jobs_shadow.as_ref().map_or(0, |shadow| shadow.bytes()),
             ring: clients.clone().map(|client| client.stream.bytes()).sum(),
             events: clients.clone().map(|client| client.events.held_bytes()).sum(),
@@ -470,6 +474,7 @@ impl<A: App> Session<A> {
         durable.made = durable.made.max(written.turn);
         (durable.has_record, durable.is_down, durable.retry_at) = (true, false, None);
         durable.record_bytes = bytes;
+        self.size.stored(bytes);
         let share = if bytes > LARGE_RECORD { took.saturating_mul(SAVE_SHARE) } else { Duration::ZERO };
         durable.interval = durable.options.unsaved_max.max(share);
         debug_assert!(!written.sealed || durable.seal != Seal::Asked, "sealed records are made by a seal");

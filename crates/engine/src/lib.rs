@@ -30,6 +30,7 @@ mod job;
 mod record;
 mod restore;
 mod session;
+mod size;
 mod talk;
 mod telling;
 mod turn;
@@ -46,6 +47,7 @@ pub use job::{
 };
 pub use record::{RECORD_FORMAT, Record, RestoreError, has_jobs_to_run};
 pub use session::{Input, Output, Scratch, Session, SessionOptions};
+pub use size::STATE_BYTES_MAX;
 pub use turn::{Deferred, Start, Turn};
 
 use std::ops::Add;

@@ -36,6 +36,7 @@ impl<A: App> Session<A> {
         if head.epoch >= options.epoch {
             return Err(RestoreError::Corrupt("its epoch is not before the one that loads it".into()));
         }
+        let bytes = state.get().len();
         let loaded = guard(|| app.load_state(&head.kind, state));
         let loaded = loaded.unwrap_or_else(|panic| Err(format!("panicked: {panic}")));
         let state = loaded.map_err(|text| RestoreError::State { kind: head.kind.clone().into_owned(), text })?;
@@ -43,6 +44,7 @@ impl<A: App> Session<A> {
         // What a client said before is compared with the hash that it had then.
         let options = SessionOptions { hash_key: head.hash_key, ..options };
         let mut session = Self::new(options, state);
+        session.size.is(bytes);
         let resumable = head.sealed && !head.ahead;
         session.jobs = JobTable::restore(&head.jobs).ok_or_else(|| corrupt("a job has no id"))?;
         session.identity.clone_from(&head.identity);

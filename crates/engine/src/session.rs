@@ -18,6 +18,7 @@ use crate::client::{Client, token_hash};
 use crate::durable::Durable;
 use crate::guard::bury;
 use crate::job::{JobTable, PartialsUpdate};
+use crate::size::StateSize;
 use crate::turn::{Cause, Origin};
 use crate::{
     App, Audience, ConnectionId, Deferred, Fault, Hook, JobReport, Mode, Record, Start, Ticket, Time, Turn, guard,
@@ -131,6 +132,10 @@ pub struct SessionOptions {
     pub hash_key: [u64; 2],
     /// Bytes that one message from a client may have, for the welcome.
     pub message_bytes_max: usize,
+    /// Bytes that the state may have as JSON, [`STATE_BYTES_MAX`](crate::STATE_BYTES_MAX) for most apps. What would make it
+    /// larger is taken back and fails with `state_too_large`; one that is larger already, since it was saved under another
+    /// bound, say, is kept, and takes only what makes it smaller or leaves it as large as it is.
+    pub state_bytes_max: usize,
 }
 
 /// Buffers that a driver lends to the sessions that it works for.
@@ -204,6 +209,9 @@ pub struct Session<A: App> {
     pub(crate) durable: Option<Box<Durable<A>>>,
     /// A client has acknowledged all that it was sent: mostly the last that happens for a while.
     pub(crate) is_quiet: bool,
+    pub(crate) size: StateSize,
+    /// Who was in it before a crash kept it from the disk.
+    pub(crate) expected: Option<ClientId>,
 }
 
 /// Whether frames are kept back, so that several turns are shown as one.
@@ -221,6 +229,10 @@ pub(crate) struct Batch<A: App> {
     pub(crate) before: Option<A::State>,
     /// Something in it cannot be taken back: it was in place, or no client would send it again.
     pub(crate) is_fixed: bool,
+    /// All of it is one update that nobody sends again, with the state before it.
+    pub(crate) is_sole: bool,
+    /// The state differed before it from what pages were told.
+    pub(crate) was_dirty: bool,
     /// Kept from turn to turn, and let go when the session is quiet.
     staged: Option<Box<Staged<A>>>,
 }
@@ -240,6 +252,11 @@ impl<A: App> Batch<A> {
         self.staged.get_or_insert_default()
     }
 
+    /// Whether something in it has touched the state.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.before.is_some() || self.is_fixed
+    }
+
     pub(crate) fn starts_a_job(&self) -> bool {
         self.staged.as_ref().is_some_and(|staged| !staged.starts.is_empty())
     }
@@ -249,19 +266,37 @@ impl<A: App> Batch<A> {
         self.staged.take()
     }
 
+    /// Whether nothing has happened in it.
+    fn is_new(&self) -> bool {
+        self.before.is_none() && !self.is_fixed && self.staged.as_ref().is_none_or(|staged| staged.is_empty())
+    }
+
+    /// The state before all of it, when all of it can be taken back.
+    pub(crate) fn before_all(&mut self) -> Option<A::State> {
+        let has_consumed = self.staged.as_ref().is_some_and(|staged| !staged.consumed.is_empty());
+        if self.is_fixed && (!self.is_sole || has_consumed) { None } else { self.before.take() }
+    }
+
     /// Empties it and keeps the room of what was staged: a turn that stages nothing allocates nothing.
     pub(crate) fn clear(&mut self, staged: Option<Box<Staged<A>>>) {
         if let Some(before) = self.before.take() {
             bury(before);
         }
-        self.is_fixed = false;
+        (self.is_fixed, self.is_sole, self.was_dirty) = (false, false, false);
         self.staged = staged;
+    }
+}
+
+impl<A: App> Staged<A> {
+    fn is_empty(&self) -> bool {
+        let Self { consumed, events, effects, starts, deferred } = self;
+        consumed.is_empty() && events.is_empty() && effects.is_empty() && starts.is_empty() && deferred.is_empty()
     }
 }
 
 impl<A: App> Default for Batch<A> {
     fn default() -> Self {
-        Self { before: None, is_fixed: false, staged: None }
+        Self { before: None, is_fixed: false, is_sole: false, was_dirty: false, staged: None }
     }
 }
 
@@ -313,7 +348,15 @@ impl<A: App> Session<A> {
             frozen: false,
             durable: None,
             is_quiet: false,
+            size: StateSize::new(options.state_bytes_max),
+            expected: None,
         }
+    }
+
+    /// Says that it begins again for this client, which was in it in an earlier loading of which nothing was ever saved:
+    /// its hello, when it comes, finds that a crash has undone everything, and not that it was forgotten.
+    pub fn expect(&mut self, client: ClientId) {
+        self.expected = Some(client);
     }
 
     /// Declares the key field of a list of plain rows; both as [`Shadow::key`] takes them.
@@ -419,6 +462,12 @@ impl<A: App> Session<A> {
         timers.chain(self.save_deadline()).min()
     }
 
+    /// Whether an update, a report or a hook was taken back since the last call, because the state would have become too
+    /// large, though the function itself had succeeded. Its fault is among the outputs.
+    pub fn take_refused(&mut self) -> bool {
+        self.size.take_refused()
+    }
+
     /// Lets go of what the clients were told of the view: they get a snapshot when they come back. For a session that has
     /// to stay in memory though nobody is there.
     pub fn forget_shown(&mut self) {
@@ -492,6 +541,8 @@ impl<A: App> Session<A> {
         {
             return Err(Unkept::Later(later));
         }
+        // At the bound the price of a copy is paid: what makes the state larger must be taken back.
+        let mode = if mode == Mode::InPlace && self.size.is_over() { Mode::Atomic } else { mode };
         let copy = match mode {
             Mode::Atomic => Some(guard(|| app.copy(&self.state)).map_err(|panic| Unkept::Fault(app.panicked(panic)))?),
             Mode::InPlace | Mode::Query | Mode::Async => None,
@@ -505,10 +556,14 @@ impl<A: App> Session<A> {
         turn.under_way = self.jobs.under_way();
         let outcome = guard(|| run(app, &mut self.state, &mut turn)).unwrap_or_else(|panic| Err(app.panicked(panic)));
         let kept = match outcome {
-            Ok(value) => match self.unsafe_now(&turn) {
-                Some(unkept) => Err(unkept),
-                None => Ok(value),
-            },
+            Ok(value) => {
+                let before = copy.as_ref().filter(|_| self.size.is_over());
+                let is_action = cause.is_action();
+                match before.and_then(|before| self.outgrows(app, before, is_action)).map(Unkept::Fault) {
+                    Some(unkept) => Err(unkept),
+                    None => self.unsafe_now(&turn).map_or(Ok(value), Err),
+                }
+            }
             Err(fault) => Err(Unkept::Fault(fault)),
         };
         match (&kept, copy) {
@@ -541,10 +596,22 @@ impl<A: App> Session<A> {
             durable.touched = true;
         }
         self.jobs.urgent |= turn.is_urgent;
+        let is_new = self.batch.is_new();
+        if !self.batch.has_changed() {
+            self.batch.was_dirty = self.dirty;
+        }
+        if std::mem::take(&mut self.batch.is_sole)
+            && let Some(before) = self.batch.before.take()
+        {
+            bury(before);
+        }
         self.dirty |= matches!(mode, Mode::Atomic | Mode::InPlace);
         // The end of a job, say, comes once: it must not go with an action that shared its turn.
         self.batch.is_fixed |= mode == Mode::InPlace || !turn.origin.cause.is_action();
         match copy {
+            Some(copy) if is_new && !turn.origin.cause.is_action() => {
+                (self.batch.before, self.batch.is_sole) = (Some(copy), true);
+            }
             Some(copy) if self.batch.before.is_none() && !self.batch.is_fixed => self.batch.before = Some(copy),
             Some(copy) => bury(copy),
             None => {}

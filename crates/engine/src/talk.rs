@@ -92,7 +92,11 @@ impl<A: App> Session<A> {
         };
         let replay = resumes_at.and_then(|n| client.resume(n, hello.dialect, saved_turn));
         let named = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok());
-        let forgotten = matches!(given, Given::New(_)) && named.is_some_and(|token| token.session == options.id);
+        let is_expected = self.expected == Some(client.id);
+        let is_named = named.is_some_and(|token| token.session == options.id);
+        let forgotten = matches!(given, Given::New(_)) && is_named && !is_expected;
+        // What a client had sent to another session, or before it was forgotten, it does not send again.
+        let is_stranger = matches!(given, Given::New(_)) && !is_expected;
         let new_secret = matches!(given, Given::Known(Some(_)));
         let given = match given {
             // One that cannot be kept is not offered.
@@ -104,6 +108,9 @@ impl<A: App> Session<A> {
             client.rewind(hello.event, hello.seq);
         }
         let mut attachment = Attachment::new(connection, hello, options.epoch);
+        if is_stranger {
+            attachment.replayed_to = Seq(0);
+        }
         // What was replayed has to leave before anything is diffed.
         attachment.ready = replay.as_ref().is_none_or(Vec::is_empty);
         // Whoever holds a token must be known to the record.

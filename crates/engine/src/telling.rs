@@ -32,6 +32,7 @@ impl<A: App> Session<A> {
             self.end_waits(now);
         }
         if self.hold != Hold::No {
+            self.measure_untold(app);
             self.commit();
             self.save(app, now);
             return;
@@ -41,6 +42,9 @@ impl<A: App> Session<A> {
         let walked = told && (seals || self.clients.iter().any(|client| client.takes()));
         if walked && let Err(fault) = self.walk(app, &mut scratch.ops) {
             self.outputs.push(Output::Fault(fault));
+        }
+        if !walked {
+            self.measure_untold(app);
         }
         let changed = std::mem::take(&mut self.changed);
         self.commit();
@@ -62,13 +66,22 @@ impl<A: App> Session<A> {
         }
     }
 
+    /// Takes back what has made the state too large, in a turn that nobody is told of.
+    fn measure_untold(&mut self, app: &A) {
+        if self.dirty && self.batch.has_changed() {
+            self.size.untold();
+            self.hold_to_size(app);
+        }
+    }
+
     /// Writes what changed since the last walk.
     pub(crate) fn walk(&mut self, app: &A, ops: &mut Vec<u8>) -> Result<(), Fault> {
         // Read as soon as the walk begins: whatever it meets, the shadow is what counts afterwards.
         let dirty = std::mem::take(&mut self.dirty);
         if dirty && let Err(fault) = self.diff(app, ops) {
             ops.clear();
-            let Some(before) = self.batch.before.take().filter(|_| !self.batch.is_fixed) else {
+            let before = if self.batch.is_fixed { None } else { self.batch.before.take() };
+            let Some(before) = before else {
                 self.shadow.void();
                 return Err(fault);
             };
@@ -80,6 +93,9 @@ impl<A: App> Session<A> {
                 return Err(second);
             }
             return Err(fault);
+        }
+        if dirty {
+            self.hold_told_to_size(app, ops);
         }
         self.changed = !ops.is_empty();
         if self.jobs.dirty {
@@ -106,6 +122,26 @@ impl<A: App> Session<A> {
         Ok(())
     }
 
+    /// Takes back what has made the state too large, though it was walked already.
+    fn hold_told_to_size(&mut self, app: &A, ops: &mut Vec<u8>) {
+        let was_dirty = self.batch.was_dirty;
+        if self.shadow.is_void() {
+            self.size.untold()
+        } else {
+            self.size.told(ops.len())
+        }
+        if !self.hold_to_size(app) {
+            return;
+        }
+        // The shadow follows the state back. What the pages hold is that, unless they had missed something before.
+        ops.clear();
+        if was_dirty || self.diff(app, ops).is_err() {
+            self.shadow.void();
+            self.clients.iter_mut().for_each(|client| client.stream.forget());
+        }
+        ops.clear();
+    }
+
     pub(crate) fn diff(&mut self, app: &A, ops: &mut Vec<u8>) -> Result<(), Fault> {
         if self.shadow.is_void() {
             // Nobody holds what it would be compared with.
@@ -124,14 +160,15 @@ impl<A: App> Session<A> {
 
     /// Answers every action of the turn with a failure and drops what it staged.
     pub(crate) fn take_back(&mut self, fault: &Fault) {
-        let body = frame::outcome_body("failed", UNSERIALISABLE, "the state after this action cannot be shown");
+        let text =
+            if fault.code == UNSERIALISABLE { "the state after this action cannot be shown" } else { &fault.text };
+        let body = frame::outcome_body("failed", &fault.code, text);
         let Some(mut staged) = self.batch.take_staged() else { return };
         for (client, first) in staged.consumed.drain(..) {
             if let Some(client) = self.clients.iter_mut().find(|known| known.id == client) {
                 client.actions.replace_from(first, &body);
             }
         }
-        debug_assert_eq!(fault.code, UNSERIALISABLE);
         for start in &staged.starts {
             self.jobs.remove(start.id);
         }
@@ -290,11 +327,13 @@ impl<A: App> Session<A> {
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         frame::snapshot(out, dialect, n, ack);
+        let began = out.len();
         if let Err(text) = write_document(app, &self.state, &mut self.shadow, out) {
             out.clear();
             self.shadow.void();
             return Err(Fault::failed(UNSERIALISABLE, text));
         }
+        self.size.shown(out.len() - began);
         write_jobs(&self.jobs, &mut self.jobs_shadow, HashKey(self.options.hash_key), out);
         self.dirty = false;
         self.jobs.dirty = false;

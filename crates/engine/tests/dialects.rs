@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use windlass_engine::{
-    App, Audience, Class, ConnectionId, Fault, Input, Mode, Output, Scratch, Session, SessionOptions, Time, Turn,
+    App, Audience, Class, ConnectionId, Fault, Input, Mode, Output, STATE_BYTES_MAX, Scratch, Session, SessionOptions,
+    Time, Turn,
 };
 use windlass_protocol::frame::event_body;
 use windlass_protocol::{ClientMessage, CloseCode, Dialect, Epoch, Secret, SessionId};
@@ -95,8 +96,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let options =
-            SessionOptions { id: SessionId([1; 12]), epoch: Epoch(7), hash_key: [3, 4], message_bytes_max: 65536 };
+        let options = SessionOptions {
+            id: SessionId([1; 12]),
+            epoch: Epoch(7),
+            hash_key: [3, 4],
+            message_bytes_max: 65536,
+            state_bytes_max: STATE_BYTES_MAX,
+        };
         let session = Session::new(options, Notes::default());
         Self { session, scratch: Scratch::default(), sent: BTreeMap::new(), closed: Vec::new(), stuck: Vec::new() }
     }

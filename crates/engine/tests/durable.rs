@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::{Bench, EPOCH};
 use windlass_engine::{
-    Durability, Input, JobReport, JobStatus, Output, RECORD_FORMAT, RestoreError, SaveOptions, Session, SessionOptions,
-    Time,
+    Durability, Input, JobReport, JobStatus, Output, RECORD_FORMAT, RestoreError, STATE_BYTES_MAX, SaveOptions,
+    Session, SessionOptions, Time,
 };
 use windlass_protocol::{CloseCode, Epoch, JobId, SessionId};
 
@@ -390,8 +390,13 @@ fn a_frozen_session_is_sealed_told_and_resumed() {
 }
 
 fn restored(record: &[u8]) -> Result<Session<support::Test>, RestoreError> {
-    let options =
-        SessionOptions { id: SessionId([1; 12]), epoch: Epoch(99), hash_key: [1, 1], message_bytes_max: 65536 };
+    let options = SessionOptions {
+        id: SessionId([1; 12]),
+        epoch: Epoch(99),
+        hash_key: [1, 1],
+        message_bytes_max: 65536,
+        state_bytes_max: STATE_BYTES_MAX,
+    };
     Session::restore(&support::Test(false), options, SaveOptions::default(), record, Time::default())
 }
 
@@ -421,7 +426,8 @@ fn what_is_no_record_is_told_apart() {
     }
     assert!(restored(&record).is_ok());
     let (id, epoch) = (SessionId([2; 12]), Epoch(9));
-    let options = SessionOptions { id, epoch, hash_key: [1, 1], message_bytes_max: 65536 };
+    let options =
+        SessionOptions { id, epoch, hash_key: [1, 1], message_bytes_max: 65536, state_bytes_max: STATE_BYTES_MAX };
     let other = Session::restore(&support::Test(false), options, SaveOptions::default(), &record, Time::default());
     assert_eq!(other.err(), Some(RestoreError::OtherSession(SessionId([1; 12]))));
 }
@@ -501,4 +507,32 @@ fn with_checksum(record: &[u8]) -> Vec<u8> {
     let mut hash = siphasher::sip::SipHasher13::new_with_keys(1, 2);
     hash.write(&record[at..]);
     [format!("windlass-record 1 {:016x}\n", hash.finish()).as_bytes(), &record[at..]].concat()
+}
+
+/// RESUME. A fresh session waited for what its page had sent to another one, and took its first actions for that.
+#[test]
+fn a_page_that_begins_anew_is_shown_its_session_at_once_and_replays_nothing() {
+    let mut bench = Bench::durable(SaveOptions::default());
+    let other = format!("{}.{}", "02".repeat(12), "07".repeat(16));
+    bench.hello_with(1, "a", json!({ "token": other, "epoch": EPOCH - 1, "n": 4, "sent": [EPOCH - 1, 3] }));
+    assert_eq!(bench.last(1)[0], "s");
+    bench.say(1, &json!(["a", 1, "replayed", null]));
+    bench.save();
+    assert_eq!(bench.last(1)[4]["r"], json!([[1, "applied", false]]));
+}
+
+/// EXACTLY-ONCE. One of which nothing was saved begins again, and its page sends again what it had sent.
+#[test]
+fn a_session_that_was_never_saved_waits_for_what_its_page_sends_again() {
+    let mut bench = Bench::durable(SaveOptions::default());
+    bench.session.expect(support::CLIENT.parse().unwrap());
+    bench.hello_with(1, "a", json!({ "token": token(), "epoch": EPOCH - 1, "n": 1, "sent": [EPOCH - 1, 1] }));
+    let sent = bench.take(1);
+    assert_eq!((sent.len(), &sent[0][1]["ack"], &sent[0][1]["forgotten"]), (1, &json!(0), &Value::Null));
+    bench.say(1, &json!(["a", 1, "replayed", null]));
+    bench.save();
+    assert_eq!(
+        bench.last(1),
+        json!(["s", 1, 1, { "count": 0, "text": "", "$jobs": [] }, { "r": [[1, "applied", true]], "saved": 1 }])
+    );
 }

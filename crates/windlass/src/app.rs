@@ -105,6 +105,7 @@ impl<S: State> App<S, Whole> {
                 require_origin: false,
                 login: Login::default(),
                 sessions_max: 100_000,
+                state_bytes_max: windlass_engine::STATE_BYTES_MAX,
                 allowed_origins: Vec::new(),
                 patience: Patience {
                     unused_after: Duration::from_secs(30),
@@ -406,6 +407,11 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
         self
     }
 
+    #[cfg(test)]
+    pub(crate) fn drain_time(&self) -> Duration {
+        self.drain
+    }
+
     /// How many long callbacks run at the same time; one for each core by default.
     pub fn threads(mut self, threads: usize) -> Self {
         if threads == 0 {
@@ -621,6 +627,7 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
         let program = Program {
             codec,
             revivers: self.revivers,
+            counters: Arc::default(),
             declared: declared(&self.actions),
             services: Arc::new(services),
             actions: self.actions,

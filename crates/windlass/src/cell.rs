@@ -164,6 +164,11 @@ impl<S: State> Cell<S> {
         lock(&self.tokens).contains(&known)
     }
 
+    /// Whether anybody may come back to it.
+    pub(crate) fn has_clients(&self) -> bool {
+        !lock(&self.tokens).is_empty()
+    }
+
     /// Whether a guest may have this session: it is theirs, or they have logged in and it was nobody's.
     pub(crate) fn admits(&self, guest: &Guest, client: ClientId, login: Login) -> bool {
         let mut identity = lock(&self.identity);
@@ -422,6 +427,8 @@ impl<S: State> Cell<S> {
             let Some(entry) = lock(&self.inbox).pop() else { break };
             self.enter(core, entry, now);
         }
+        // What is refused from here on is the turn's one change.
+        core.session.take_refused();
         SCRATCH.with_borrow_mut(|scratch| core.session.flush(program, scratch, now));
         if std::mem::take(&mut core.greeted) {
             // Before the welcome leaves, so that whoever holds its token is known.
@@ -435,6 +442,9 @@ impl<S: State> Cell<S> {
             if core.session.tokens().count() != tokens.len() {
                 *tokens = core.session.tokens().collect();
             }
+        }
+        if core.session.take_refused() {
+            core.refuse_unsaved();
         }
         core.number_unsaved();
         self.carry_out(core);
@@ -494,8 +504,12 @@ impl<S: State> Cell<S> {
             }
             Entry::Update(update) => Input::Update(update),
             Entry::UpdateSaved(update, saving) => {
+                core.session.handle(&self.hub.program, Input::Update(update), now);
+                if core.session.take_refused() {
+                    *lock(&saving.1) = Some(Err(too_large()));
+                }
                 core.unsaved.push((u64::MAX, saving));
-                Input::Update(update)
+                return;
             }
             Entry::Begin(update) => Input::Begin(update),
             Entry::Settle(ticket, outcome) => {
@@ -612,6 +626,12 @@ impl<S: State> Core<S> {
         self.unsaved.iter_mut().filter(|(known, _)| *known == u64::MAX).for_each(|(known, _)| *known = turn);
     }
 
+    /// The one change of the turn was taken back.
+    fn refuse_unsaved(&mut self) {
+        let in_turn = self.unsaved.iter().filter(|(known, _)| *known == u64::MAX);
+        in_turn.for_each(|(_, (_, outcome))| *lock(outcome) = Some(Err(too_large())));
+    }
+
     /// Tells those who wait for the disk. One whose change was not kept has nothing to wait for.
     fn tell_saved(&mut self) {
         if self.unsaved.is_empty() {
@@ -675,6 +695,11 @@ thread_local! {
 /// A change that came to nothing, and the log has why.
 fn not_kept() -> Error {
     Error::internal("the change was not kept: it panicked, or the server goes down")
+}
+
+/// A change that had succeeded, and made the state too large.
+fn too_large() -> Error {
+    Error::refuse("state_too_large", "the state would be larger than `App::state_bytes_max` says")
 }
 
 pub(crate) fn micros(time: Time) -> u64 {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use windlass_engine::Durability;
-use windlass_store::{MemoryStore, SessionStore};
+use windlass_store::{MemoryStore, RedbOptions, SessionStore};
 
 use crate::cell::Patience;
 use crate::codec::Codec;
@@ -27,6 +27,7 @@ pub(crate) struct Kept<S> {
     expire_after: Option<Duration>,
     parked_max: usize,
     parked_bytes_max: Option<u64>,
+    store_bytes_max: Option<u64>,
 }
 
 /// Where records are kept.
@@ -49,6 +50,7 @@ impl<S> Default for Kept<S> {
             expire_after: None,
             parked_max: 1_000_000,
             parked_bytes_max: None,
+            store_bytes_max: None,
         }
     }
 }
@@ -85,6 +87,9 @@ impl<S> Kept<S> {
         if self.codec.is_some() {
             within("park_after", patience.park_after, SECOND, day * 3650, problems);
         }
+        if self.folder().is_none() && self.store_bytes_max.is_some() {
+            problems.push("`store_bytes_max` needs a `data_dir`: it is of the file in it".to_owned());
+        }
         if !self.is_durable() && self.durability == Durability::Strict {
             problems
                 .push("`durability(Strict)` needs a `data_dir`: without one nothing outlives the process".to_owned());
@@ -100,7 +105,7 @@ impl<S> Kept<S> {
         let is_durable = self.is_durable();
         let store: Arc<dyn SessionStore> = match self.place {
             Place::Own(store) => store,
-            Place::Folder(folder) if !is_test => open_folder(&folder)?,
+            Place::Folder(folder) if !is_test => open_folder(&folder, self.store_bytes_max)?,
             Place::Folder(_) | Place::Memory => Arc::new(MemoryStore::new(FIRST_START)),
         };
         let keeping = Keeping {
@@ -114,8 +119,10 @@ impl<S> Kept<S> {
     }
 }
 
-fn open_folder(folder: &std::path::Path) -> Result<Arc<dyn SessionStore>> {
-    let store = windlass_store::RedbStore::open(folder)
+fn open_folder(folder: &std::path::Path, bytes_max: Option<u64>) -> Result<Arc<dyn SessionStore>> {
+    let mut options = RedbOptions::default();
+    options.bytes_max = bytes_max.unwrap_or(options.bytes_max);
+    let store = windlass_store::RedbStore::with_options(folder, options)
         .map_err(|error| Error::internal(format!("`data_dir` cannot be used: {error}")))?;
     Ok(Arc::new(store))
 }
@@ -261,9 +268,40 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
         self
     }
 
+    /// How many bytes a session's state may have as JSON, 8 MiB by default, at least 1,024: as its record holds it, with
+    /// private fields, or as its page sees it where the app keeps no records.
+    ///
+    /// An action that would make it larger fails with `state_too_large` and changes nothing; an update or a status
+    /// function comes to nothing and the log has why. Each is counted as `states_large` in
+    /// [`Refusals`](crate::Refusals). A state that is larger already, since the bound was lowered, say, is served
+    /// and kept, and takes only what does not make it larger. What pages see is held to it at each turn; what they do not
+    /// is measured now and then, and when it is found to be too much, it stays and nothing is added to it.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Log { lines: Vec<String> }
+    ///
+    /// let app = App::new(Log::default).action("log", |state, _cx, line: String| state.lines.push(line));
+    /// let mut t = app.state_bytes_max(2_000).test();
+    /// t.send("log", "x".repeat(1_500));
+    /// let refused = t.send("log", "x".repeat(1_500));
+    /// assert_eq!(refused.code(), Some("state_too_large"));
+    /// assert_eq!(t.document()["lines"].as_array().map(Vec::len), Some(1));
+    /// ```
+    pub fn state_bytes_max(mut self, bytes: usize) -> Self {
+        if bytes < STATE_BYTES_MIN {
+            self.problems.push(format!("`state_bytes_max` is {bytes}; it is at least {STATE_BYTES_MIN}"));
+        }
+        self.options.state_bytes_max = bytes;
+        self
+    }
+
     /// How many sessions may be parked, 1,000,000 by default. When there are so many, a new page hears `busy`; a
     /// session that has to be parked all the same takes the place of the oldest of the person or the address that
-    /// holds most, which [`App::on_expire`] hears of.
+    /// has parked most since the start, or when nobody has parked several, of the oldest; [`App::on_expire`]
+    /// hears of it. Sessions that an earlier process has left count, and are the oldest.
     pub fn parked_max(mut self, sessions: usize) -> Self {
         self.kept.parked_max = sessions.max(1);
         self
@@ -273,6 +311,25 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
     /// then as [`App::parked_max`] says.
     pub fn parked_bytes_max(mut self, bytes: u64) -> Self {
         self.kept.parked_bytes_max = Some(bytes);
+        self
+    }
+
+    /// How many bytes all records in the folder of [`App::data_dir`] may have together, 64 GiB by default, at least a MiB. The file
+    /// is larger: whole pages are written, and there is room for the next ones. What would go beyond is not saved: the
+    /// store counts as failing, what must be saved is answered `store_unavailable`, and it goes on by itself when
+    /// sessions have gone. [`App::parked_bytes_max`] turns new pages away before that.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize, Deserialize)] struct Notes { text: String }
+    /// let app = App::new(Notes::default).data_dir("data").store_bytes_max(8 << 30).parked_bytes_max(6 << 30);
+    /// # let _ = app;
+    /// ```
+    pub fn store_bytes_max(mut self, bytes: u64) -> Self {
+        if bytes < STORE_BYTES_MIN {
+            self.problems.push(format!("`store_bytes_max` is {bytes}; it is at least {STORE_BYTES_MIN}"));
+        }
+        self.kept.store_bytes_max = Some(bytes);
         self
     }
 
@@ -333,7 +390,121 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
 
 /// A store in memory has one process start, its own.
 const FIRST_START: u64 = 1;
+/// Less is a mistake: an empty state with a few fields has a tenth of it.
+const STATE_BYTES_MIN: usize = 1_024;
+const STORE_BYTES_MIN: u64 = 1 << 20;
 const PARK_AFTER: Duration = Duration::from_secs(2 * 60);
 const SECOND: Duration = Duration::from_secs(1);
 const UNSAVED_MIN: Duration = Duration::from_millis(1);
 const UNSAVED_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio_tungstenite::tungstenite::Utf8Bytes;
+    use windlass_engine::ConnectionId;
+    use windlass_protocol::{ClientMessage, Dialect};
+
+    use super::*;
+    use crate::guest::Guest;
+    use crate::outlet::Outlet;
+    use crate::prelude::{App, Serialize};
+
+    #[derive(Clone, Default, Serialize)]
+    struct Text {
+        text: String,
+    }
+
+    /// What docs/durability.md says of each setting, and what the code does when nothing is set.
+    #[test]
+    fn the_page_of_settings_lists_every_setting_with_its_default() {
+        let page = include_str!("../../../docs/durability.md");
+        let (kept, app) = (Kept::<Text>::default(), App::new(Text::default));
+        let settled = |is_durable: bool| {
+            let mut patience = app.options.patience;
+            let place = if is_durable { Place::Folder("data".into()) } else { Place::Memory };
+            let mut kept = Kept::<Text> { place, ..Kept::default() };
+            let mut problems = Vec::new();
+            kept.settle(&mut patience, &mut problems);
+            assert_eq!(problems, Vec::<String>::new());
+            patience.expire_after.as_secs() / 3600
+        };
+        let keeping = |place| {
+            let kept = Kept::<Text> { place, ..Kept::default() };
+            kept.open(true, SECOND).unwrap().1.keeping.parked_bytes_max >> 30
+        };
+        assert_eq!(kept.park_after, None, "as long as it says");
+        for (setting, default) in [
+            ("data_dir(folder)", "none: in memory".to_owned()),
+            ("durability(…)", format!("`{:?}`", kept.durability)),
+            (
+                "unsaved_max(…)",
+                format!(
+                    "{} ms, from {} ms to {} min",
+                    kept.unsaved_max.as_millis(),
+                    UNSAVED_MIN.as_millis(),
+                    UNSAVED_MAX.as_secs() / 60
+                ),
+            ),
+            ("park_after(…)", format!("{} min", PARK_AFTER.as_secs() / 60)),
+            ("expire_after(…)", format!("{} h; {} h in memory", settled(true), settled(false))),
+            ("sessions_max(…)", grouped(app.options.sessions_max)),
+            ("parked_max(…)", grouped(kept.parked_max)),
+            (
+                "parked_bytes_max(…)",
+                format!("{} GiB; {} GiB in memory", keeping(Place::Folder("data".into())), keeping(Place::Memory)),
+            ),
+            ("store_bytes_max(…)", format!("{} GiB", RedbOptions::default().bytes_max >> 30)),
+            ("state_bytes_max(…)", format!("{} MiB", app.options.state_bytes_max >> 20)),
+            ("migrate(version, f)", "none".to_owned()),
+            ("drain(…)", format!("{} s", app.drain_time().as_secs())),
+        ] {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{setting}` |")));
+            let row = row.unwrap_or_else(|| panic!("docs/durability.md has no row `{setting}`"));
+            let cell = row.split('|').nth(2).unwrap_or_default().trim();
+            assert_eq!(cell, default, "`{setting}`");
+        }
+        // And every setting of the file is on the page.
+        let source = include_str!("durable.rs");
+        let methods = source.lines().filter_map(|line| line.strip_prefix("    pub fn ")?.split('(').next());
+        for method in methods.filter(|name| *name != "saved" && *name != "store") {
+            assert!(
+                page.contains(&format!("`{method}(")) || page.contains(&format!("`App::{method}`")),
+                "docs/durability.md does not name the setting `{method}`"
+            );
+        }
+    }
+
+    fn grouped(value: usize) -> String {
+        let digits = value.to_string();
+        let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).unwrap()).collect();
+        groups.join(",")
+    }
+
+    /// BOUNDED. Whoever waits for an update hears that it was taken back.
+    #[tokio::test]
+    async fn what_made_a_state_too_large_is_counted_and_told() {
+        let app = App::new(Text::default).action("say", |state, _cx, text: String| state.text = text);
+        let live = app.state_bytes_max(2_000).build().unwrap();
+        let outlet = Arc::new(Outlet::new(ConnectionId(1), Dialect::Compact));
+        let text = r#"["h",{"client":"0f1e2d3c4b5a69788796a5b4","instance":"01"}]"#;
+        let Ok(ClientMessage::Hello(hello)) = ClientMessage::decode(text) else { panic!("a hello") };
+        let cell = live.hub.welcome(&outlet, *hello, &Guest::default()).unwrap();
+        let say = |seq: u64, bytes: usize| Utf8Bytes::from(format!(r#"["a",{seq},"say","{}"]"#, "x".repeat(bytes)));
+        cell.texts(&outlet, &mut vec![say(1, 1_000)]);
+        cell.texts(&outlet, &mut vec![say(2, 3_000)]);
+        assert_eq!((live.refusals().states_large, cell.state().text.len()), (1, 1_000));
+        assert!((1_000..2_000).contains(&live.account(cell.id).unwrap().state));
+        let handle = live.handle(cell.id);
+        let update = async |bytes| {
+            let updating = handle.update(move |state, _| state.text = "y".repeat(bytes)).unwrap();
+            // The connection has no task that would be woken.
+            cell.run_if_free(None);
+            updating.saved().await
+        };
+        assert_eq!(update(2_500).await.unwrap_err().code, "state_too_large");
+        assert_eq!((update(10).await.map_err(|error| error.text), cell.state().text.len()), (Ok(()), 10));
+        assert_eq!(live.refusals().states_large, 2);
+    }
+}

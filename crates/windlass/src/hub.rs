@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use windlass_engine::{ConnectionId, Session, SessionOptions, Ticket, Time, has_jobs_to_run};
-use windlass_protocol::{Close, CloseCode, Epoch, Hello, Secret, SessionId, Token};
+use windlass_engine::{ConnectionId, Session, SessionOptions, Ticket, Time, has_jobs_to_run, token_hash};
+use windlass_protocol::{ClientId, Close, CloseCode, Epoch, Hello, Secret, SessionId, Token};
 
 use windlass_store::{Claim, Health, SessionStore};
 
@@ -90,6 +91,7 @@ pub(crate) struct HubOptions {
     /// What becomes of a stranger's session when they log in.
     pub(crate) login: Login,
     pub(crate) sessions_max: usize,
+    pub(crate) state_bytes_max: usize,
     pub(crate) allowed_origins: Vec<String>,
     /// How long sessions wait for somebody to come back, where they wait.
     pub(crate) patience: Patience,
@@ -136,13 +138,13 @@ impl<S: State> Hub<S> {
         let key = keeper.secret()?;
         let quotas = Quotas::new(options.limits);
         let hub = Arc::new(Self {
+            counters: Arc::clone(&program.counters),
             program: Arc::new(program),
             registry: Registry::new(options.sessions_max),
             drivers: Drivers::new(runtime.metrics().num_workers()),
             uptime: Uptime::new(keeper.uptime_before()),
             keeper,
             options,
-            counters: Arc::default(),
             quotas,
             init,
             keys,
@@ -367,7 +369,13 @@ impl<S: State> Hub<S> {
         self.keeper.rests(cell.id, cell.epoch, cell.holder(), bytes);
         self.registry.remove(cell.id, cell);
         self.keeper.release(cell.id, cell.epoch);
-        while let Some(victim) = self.keeper.victim() {
+        self.make_room();
+    }
+
+    /// Ends parked sessions as long as there are more than may be.
+    fn make_room(self: &Arc<Self>) {
+        for _ in 0..EXPIRED_AT_ONCE {
+            let Some(victim) = self.keeper.victim(self.sessions()) else { return };
             tracing::info!(session = %victim.id, "a parked session goes: there is no room for more");
             self.end_parked(victim.id, Epoch(victim.epoch));
         }
@@ -407,7 +415,11 @@ impl<S: State> Hub<S> {
         let home = self.doors.per.home(guest).map_err(|()| Close::new(CloseCode::Login))?;
         let mut hello = Box::new(hello);
         for _ in 0..LOOKS_MAX {
-            let cell = match self.known(&hello, guest)? {
+            let known = match self.known(&hello, guest)? {
+                Some(cell) => Some(cell),
+                None => self.begin_again(&hello, guest)?,
+            };
+            let cell = match known {
                 Some(cell) => {
                     if let Some(quota) = &guest.quota {
                         quota.give_socket_back();
@@ -421,7 +433,14 @@ impl<S: State> Hub<S> {
                     self.seat(&hello, guest, home.as_ref())?
                 }
             };
-            hello = match cell.hello(outlet, hello, Secret(random::bytes())) {
+            // Whoever is the first in a session can be known by their token though nothing of it is saved.
+            let is_first = self.keeper.is_durable() && !cell.has_clients();
+            let secret = if is_first {
+                first_secret(&self.key, cell.id, hello.client, cell.epoch)
+            } else {
+                Secret(random::bytes())
+            };
+            hello = match cell.hello(outlet, hello, secret) {
                 Ok(()) => return Ok(cell),
                 Err(hello) => hello,
             };
@@ -441,6 +460,33 @@ impl<S: State> Hub<S> {
         };
         let login = self.options.login;
         Ok(cell.filter(|cell| cell.accepts(hello, token.secret) && cell.admits(guest, hello.client, login)))
+    }
+
+    /// The session that the hello's token opened before a crash, under its id and from its beginning, when nothing of it was
+    /// ever saved: its page sends everything again, and each action counts once. Nobody else gets it: the token was
+    /// made for this session, client and epoch with the app's own secret.
+    fn begin_again(self: &Arc<Self>, hello: &Hello, guest: &Guest) -> Result<Option<Arc<Cell<S>>>, Close> {
+        let epoch = hello.epoch.max(hello.sent.0);
+        let token = hello.token.as_deref().and_then(|token| token.parse::<Token>().ok());
+        let Some(token) = token.filter(|_| self.keeper.was_never_saved(epoch)) else { return Ok(None) };
+        let given = first_secret(&self.key, token.session, hello.client, epoch);
+        if token_hash(given) != token_hash(token.secret) {
+            return Ok(None);
+        }
+        let mut is_begun = false;
+        let opened = apart(|| {
+            self.open(token.session, || {
+                let claim = self.claim(token.session)?;
+                let claimed = Epoch(claim.epoch.0);
+                if claim.record.is_some() {
+                    self.keeper.release(token.session, claimed);
+                    return Ok(None);
+                }
+                is_begun = true;
+                self.begin(token.session, Some(claimed), hello, guest, true).map(Some)
+            })
+        })?;
+        Ok(opened.filter(|_| is_begun))
     }
 
     /// The session with that id, which is loaded when it is not in memory.
@@ -541,8 +587,8 @@ impl<S: State> Hub<S> {
     }
 
     fn session_options(&self, id: SessionId, epoch: Epoch) -> SessionOptions {
-        let message_bytes_max = self.options.message_bytes_max;
-        SessionOptions { id, epoch, hash_key: random::key(), message_bytes_max }
+        let HubOptions { message_bytes_max, state_bytes_max, .. } = self.options;
+        SessionOptions { id, epoch, hash_key: random::key(), message_bytes_max, state_bytes_max }
     }
 
     /// A session that nobody has been in. `epoch` is there when it was claimed already.
@@ -553,7 +599,20 @@ impl<S: State> Hub<S> {
         hello: &Hello,
         guest: &Guest,
     ) -> Result<Arc<Cell<S>>, Close> {
-        if self.keeper.is_full(self.sessions()) {
+        self.begin(id, epoch, hello, guest, false)
+    }
+
+    /// The same; whether its page was in it before.
+    fn begin(
+        self: &Arc<Self>,
+        id: SessionId,
+        epoch: Option<Epoch>,
+        hello: &Hello,
+        guest: &Guest,
+        is_again: bool,
+    ) -> Result<Arc<Cell<S>>, Close> {
+        // Without the one that is being made, which has its place already.
+        if self.keeper.is_full(self.sessions().saturating_sub(1)) {
             self.counters.sessions.add();
             return Err(busy());
         }
@@ -577,6 +636,9 @@ impl<S: State> Hub<S> {
         let keeps_records = self.keeper.is_durable();
         if keeps_records {
             session.keep_records(self.keeper.save_options());
+        }
+        if is_again {
+            session.expect(hello.client);
         }
         let holder = (guest.holder(id), place);
         let cell = Arc::new(Cell::new(Arc::clone(self), epoch, session, holder, keeps_records));
@@ -628,7 +690,7 @@ impl<S: State> Hub<S> {
         if self.options.stage.is_some() || !self.keeper.is_durable() {
             return self.expire_parked(if is_grace { 0 } else { EXPIRED_AT_ONCE });
         }
-        // A scan goes through all of a disk's sessions.
+        // The disk is asked, and may take its time.
         if self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SCANNED_EVERY) {
             let hub = Arc::clone(self);
             let scan = move || hub.expire_parked(if is_grace { 0 } else { EXPIRED_AT_ONCE * SCANNED_EVERY as usize });
@@ -640,7 +702,22 @@ impl<S: State> Hub<S> {
         for expired in self.keeper.expired(self.uptime(), max) {
             self.end_parked(SessionId(expired.key.0), Epoch(expired.epoch.0));
         }
+        if max > 0 {
+            // What an earlier process has left may be more than this one allows.
+            self.make_room();
+        }
     }
+}
+
+/// The secret of the first token of a session: whoever has the app's own secret knows it again without a record.
+fn first_secret(key: &[u8; 32], session: SessionId, client: ClientId, epoch: Epoch) -> Secret {
+    let mut hash = Sha256::new();
+    hash.update(b"first token");
+    hash.update(key);
+    hash.update(session.0);
+    hash.update(client.to_string());
+    hash.update(epoch.0.to_le_bytes());
+    Secret(hash.finalize()[..16].try_into().expect("sixteen of 32 bytes"))
 }
 
 /// Runs what may take as long as a disk, or another who loads, where it holds up no other task.

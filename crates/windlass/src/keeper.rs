@@ -3,6 +3,7 @@
 //! A store on disk is written to by a thread of its own. One in memory is asked in place: it holds what is parked, and
 //! nothing else, since what is in memory would go with it.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub(crate) struct Keeper {
     is_durable: bool,
     keeping: Keeping,
     parked: Mutex<Parked>,
+    /// Sessions whose removal waits for the disk.
+    leaving: Arc<Mutex<HashSet<SessionId>>>,
     evicted: AtomicU64,
 }
 
@@ -79,8 +82,8 @@ impl Keeper {
         } else {
             None
         };
-        let (parked, evicted) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Self { store, writer, is_durable, keeping, parked, evicted })
+        let (parked, leaving, evicted) = (Mutex::default(), Arc::default(), AtomicU64::new(0));
+        Ok(Self { store, writer, is_durable, keeping, parked, leaving, evicted })
     }
 
     /// The app's own secret: kept in the store, or made up where that ends with the process.
@@ -126,6 +129,11 @@ impl Keeper {
     /// Takes a session over, and gives what was saved of it.
     pub(crate) fn claim(&self, id: SessionId) -> Result<Claim, StoreError> {
         self.store.claim(Key(id.0), NODE)
+    }
+
+    /// Whether a session without a record that was loaded in this epoch never had one.
+    pub(crate) fn was_never_saved(&self, epoch: Epoch) -> bool {
+        self.is_durable && self.store.removed().is_some_and(|removed| epoch.0 > removed.0)
     }
 
     /// Gives a session back whose record stays.
@@ -185,7 +193,15 @@ impl Keeper {
         lock(&self.parked).remove(id);
         let (key, epoch) = (Key(id.0), windlass_store::Epoch(epoch.0));
         if let Some(writer) = &self.writer {
-            return writer.remove(key, epoch, None);
+            lock(&self.leaving).insert(id);
+            let leaving = Arc::clone(&self.leaving);
+            let told = move |report: windlass_store::Report| {
+                // One that has failed is tried again.
+                if matches!(report.written, Written::Saved | Written::Fenced) {
+                    lock(&leaving).remove(&id);
+                }
+            };
+            return writer.remove(key, epoch, Some(Arc::new(told)));
         }
         if let Err(error) = self.store.remove(key, epoch) {
             tracing::warn!(session = %id, %error, "a record stays behind");
@@ -202,22 +218,52 @@ impl Keeper {
         lock(&self.parked).remove(id);
     }
 
-    /// Whether no session may be added to those that there are, so many of them in memory. What earlier processes have
-    /// left counts as well.
+    /// Whether no session may be added to those that there are, so many of them in memory.
     pub(crate) fn is_full(&self, live: usize) -> bool {
-        let (usage, parked) = (self.store.usage(), lock(&self.parked));
-        let stored = usize::try_from(usage.sessions).unwrap_or(usize::MAX).saturating_sub(live);
-        parked.len().max(stored) >= self.keeping.parked_max
-            || (parked.bytes() as u64).max(usage.record_bytes) >= self.keeping.parked_bytes_max
+        let (sessions, bytes) = self.at_rest(live);
+        sessions >= self.keeping.parked_max || bytes >= self.keeping.parked_bytes_max
     }
 
-    /// The one that has to go, when more are parked than may be.
-    pub(crate) fn victim(&self) -> Option<Resting> {
+    /// How many sessions have left memory, so many being in it, and the bytes of their records. What earlier processes have
+    /// left counts as well; of the store's bytes they have their share.
+    fn at_rest(&self, live: usize) -> (usize, u64) {
+        let usage = self.store.usage();
         let parked = lock(&self.parked);
-        let is_over = parked.len() > self.keeping.parked_max || parked.bytes() as u64 > self.keeping.parked_bytes_max;
-        let victim = parked.victim().filter(|_| is_over)?;
+        // The app's own secret is no session.
+        let elsewhere = live.saturating_add(lock(&self.leaving).len() + usize::from(self.is_durable));
+        let stored = usage.sessions.saturating_sub(elsewhere as u64);
+        let share = u128::from(usage.record_bytes) * u128::from(stored) / u128::from(usage.sessions.max(1));
+        let sessions = usize::try_from(stored).unwrap_or(usize::MAX);
+        (parked.len().max(sessions), (parked.bytes() as u64).max(u64::try_from(share).unwrap_or(u64::MAX)))
+    }
+
+    /// The one that has to go, when more are at rest than may be: the oldest of whoever has parked most of them since the
+    /// start, and when nobody has parked several what an earlier process has left, if that would expire first.
+    pub(crate) fn victim(&self, live: usize) -> Option<Resting> {
+        let (sessions, bytes) = self.at_rest(live);
+        if sessions <= self.keeping.parked_max && bytes <= self.keeping.parked_bytes_max {
+            return None;
+        }
+        let (first, is_one_of_several) = match lock(&self.parked).victim() {
+            Some((victim, held)) => (Some(victim), held > 1),
+            None => (None, false),
+        };
+        let victim = first.filter(|_| is_one_of_several).or_else(|| self.oldest_left()).or(first)?;
         self.evicted.fetch_add(1, Ordering::Relaxed);
         Some(victim)
+    }
+
+    /// The one that would expire first, when an earlier process has left it: it rests for longer than all that this one has
+    /// parked.
+    fn oldest_left(&self) -> Option<Resting> {
+        let leaving = lock(&self.leaving);
+        let oldest = self.store.oldest(leaving.len() + 1).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the store does not say which session is the oldest");
+            Vec::new()
+        });
+        let resting = |session: Expired| Resting { id: SessionId(session.key.0), epoch: session.epoch.0 };
+        let first = oldest.into_iter().map(resting).find(|session| !leaving.contains(&session.id))?;
+        Some(first).filter(|session| !lock(&self.parked).contains(session.id))
     }
 
     /// Sessions that have a record, so many at most, after that one.
@@ -245,7 +291,7 @@ impl Keeper {
     /// What is parked in memory goes, as it does with a process.
     pub(crate) fn forget_parked(&self) {
         let mut parked = lock(&self.parked);
-        while let Some(Resting { id, epoch }) = parked.victim() {
+        while let Some((Resting { id, epoch }, _)) = parked.victim() {
             parked.remove(id);
             let _ = self.store.remove(Key(id.0), windlass_store::Epoch(epoch));
         }

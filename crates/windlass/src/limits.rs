@@ -170,6 +170,8 @@ pub struct Refusals {
     pub messages_large: u64,
     /// Pages turned away by `authenticate`, or whose identity has expired.
     pub logins: u64,
+    /// Actions and updates that were taken back, for `state_bytes_max`.
+    pub states_large: u64,
     /// Hellos with a token that no session knows.
     pub tokens_unknown: u64,
     /// Requests of another origin or, on loopback, for another host.
@@ -207,6 +209,7 @@ counters!(
     messages_late,
     messages_large,
     logins,
+    states_large,
     tokens_unknown,
     origins,
 );
@@ -286,6 +289,7 @@ mod tests {
             ("keep_alive", time(limits.keep_alive)),
             ("body_bytes_per_second_min", number(limits.body_bytes_per_second_min.into())),
             ("write_stall_max", time(limits.write_stall_max)),
+            ("state_bytes_max", number(windlass_engine::STATE_BYTES_MAX as u64)),
             ("message_bytes_max", number(wire::MESSAGE_BYTES_MAX as u64)),
             ("depth", number(wire::DEPTH_MAX as u64)),
             ("keys", number(wire::KEYS_MAX as u64)),

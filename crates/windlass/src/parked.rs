@@ -80,11 +80,15 @@ impl Parked {
         }
     }
 
-    /// The one that goes first: the oldest of whoever holds most.
-    pub(crate) fn victim(&self) -> Option<Resting> {
-        let (_, _, holder) = self.largest.last()?;
+    /// The one that goes first: the oldest of whoever holds most, and how many they hold.
+    pub(crate) fn victim(&self) -> Option<(Resting, usize)> {
+        let (held, _, holder) = self.largest.last()?;
         let (_, id) = self.holders.get(holder)?.first()?;
-        Some(Resting { id: *id, epoch: self.sessions.get(id)?.epoch })
+        Some((Resting { id: *id, epoch: self.sessions.get(id)?.epoch }, *held))
+    }
+
+    pub(crate) fn contains(&self, id: SessionId) -> bool {
+        self.sessions.contains_key(&id)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -114,14 +118,14 @@ mod tests {
         for n in 3..=5 {
             parked.add(id(n), u64::from(n), flood.clone(), 1);
         }
-        assert_eq!(parked.victim(), Some(Resting { id: id(3), epoch: 3 }));
+        assert_eq!(parked.victim(), Some((Resting { id: id(3), epoch: 3 }, 3)));
         parked.remove(id(3));
         // Who was parked again is the youngest.
         parked.add(id(4), 9, flood, 1);
-        assert_eq!(parked.victim(), Some(Resting { id: id(5), epoch: 5 }));
+        assert_eq!(parked.victim(), Some((Resting { id: id(5), epoch: 5 }, 2)));
         assert_eq!((parked.len(), parked.bytes()), (4, 112));
         parked.remove(id(4));
-        assert_eq!(parked.victim(), Some(Resting { id: id(1), epoch: 1 }), "of those who hold as many");
+        assert_eq!(parked.victim(), Some((Resting { id: id(1), epoch: 1 }, 1)), "of those who hold as many");
         for n in 1..=5 {
             parked.remove(id(n));
         }

@@ -14,10 +14,11 @@ use windlass_engine::{Fault, Hook, Mode, Revived, Turn, Unended};
 use windlass_protocol::{SessionId, Set};
 use windlass_sync::Shadow;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, json_bytes};
 use crate::fields::{Field, Written};
 use crate::hooks::{Failure, Hooks};
 use crate::job_work::JobWork;
+use crate::limits::Counters;
 use crate::named::Reviver;
 use crate::pace::Pace;
 use crate::services::Services;
@@ -141,6 +142,7 @@ pub(crate) struct Walks<S> {
     /// The name of the view's Rust type.
     #[cfg_attr(not(feature = "types"), allow(dead_code, reason = "only typed apps ask"))]
     pub(crate) name: fn(&S) -> &'static str,
+    count: fn(&S) -> Option<usize>,
 }
 
 impl<S: State> Walks<S> {
@@ -150,6 +152,7 @@ impl<S: State> Walks<S> {
             snapshot: |state, shadow, out| shadow.snapshot(&V::view(state), out),
             value: |state| serde_json::to_value(V::view(state)),
             name: |state| std::any::type_name_of_val(&V::view(state)),
+            count: |state| json_bytes(&V::view(state)),
         }
     }
 
@@ -172,6 +175,7 @@ pub(crate) struct Program<S: State> {
     /// What named callbacks are started from again, by name.
     pub(crate) revivers: HashMap<&'static str, Reviver<S>>,
     pub(crate) services: Arc<Services>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) development: bool,
     /// An action that takes longer has blocked.
     pub(crate) blocking_over: Duration,
@@ -344,6 +348,18 @@ impl<S: State> windlass_engine::App for Program<S> {
         (self.walks.snapshot)(state, shadow, out)?;
         self.warn_of_number(shadow);
         Ok(())
+    }
+
+    fn measure(&self, state: &S) -> Option<usize> {
+        match &self.codec {
+            Some(codec) => codec.count(state),
+            None => (self.walks.count)(state),
+        }
+    }
+
+    fn outgrown(&self, bytes: usize) {
+        tracing::debug!(bytes, "a turn was taken back: the state would be larger than `state_bytes_max`");
+        self.counters.states_large.add();
     }
 
     fn panicked(&self, text: String) -> Fault {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 use windlass::prelude::*;
-use windlass::store::MemoryStore;
+use windlass::store::{MemoryStore, SessionStore as _};
 use windlass::test::{Answer, Test};
 use windlass::{Durability, JobOptions, Per, Private, SessionId};
 
@@ -320,6 +320,103 @@ fn of_more_parked_sessions_than_there_is_room_for_the_oldest_goes_and_new_ones_a
         t.reconnect();
         assert_eq!(t.document()["count"], count);
     }
+}
+
+/// EXACTLY-ONCE. A loss that was not a number became null on disk, which is no `f64`: the session could not be loaded again.
+#[test]
+fn numbers_that_json_cannot_say_outlive_the_process() {
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    struct Training {
+        loss: f64,
+        best: Option<f32>,
+        history: Vec<f64>,
+    }
+    let app = App::new(Training::default).data_dir("never touched").action("step", |state: &mut Training, _cx, ()| {
+        state.history.extend([f64::NAN, f64::INFINITY, f64::MIN_POSITIVE / 8.0, 0.1 + 0.2, -0.0]);
+        (state.loss, state.best) = (f64::NAN, Some(f32::NEG_INFINITY));
+    });
+    let mut t = app.test();
+    t.send("step", ());
+    let before = t.state();
+    t.restart();
+    assert_eq!(format!("{:?}", t.state()), format!("{before:?}"));
+    t.crash();
+    assert_eq!(format!("{:?}", t.state()), format!("{before:?}"));
+    assert_eq!(t.document()["loss"], json!(null), "a page has no other word for it");
+    t.send("step", ());
+    assert_eq!(t.state().history.len(), 10);
+}
+
+/// BOUNDED. A process counted only what it had parked itself: after each restart there was room for as many again.
+#[test]
+fn sessions_of_an_earlier_process_count_and_make_room() {
+    let disk = Arc::new(MemoryStore::new(1));
+    let process = || app().store(disk.clone()).parked_max(4).test();
+    let mut first = process();
+    for nth in 0..3 {
+        if nth > 0 {
+            let tab = first.second_tab();
+            first.switch_to(tab);
+        }
+        first.send("add", 1);
+        first.cut();
+        first.park();
+    }
+    let records = || disk.keys(None, 100).unwrap().len() - 1; // The app's own secret has one.
+    assert_eq!(records(), 3);
+    drop(first);
+    let mut second = process();
+    second.advance(SECOND * 100);
+    second.send("add", 5);
+    second.cut();
+    second.park();
+    let (one, two) = (second.tab(), second.second_tab());
+    second.switch_to(two);
+    assert_eq!(second.closed(), Some("busy"), "three are of the process before");
+    // One of them is at its page, and the newcomer takes the place.
+    second.switch_to(one);
+    second.reconnect();
+    second.switch_to(two);
+    second.reconnect();
+    second.send("add", 6);
+    for tab in [two, one] {
+        second.switch_to(tab);
+        second.cut();
+        second.park();
+    }
+    assert_eq!(records(), 4, "the oldest has gone");
+    for (tab, count) in [(one, 5), (two, 6)] {
+        second.switch_to(tab);
+        second.reconnect();
+        assert_eq!(second.document()["count"], count);
+    }
+}
+
+#[test]
+fn the_bounds_of_states_and_of_the_store_are_checked() {
+    let build = |app: App<Shop>| app.build().map(drop).unwrap_err().text;
+    assert!(build(app().state_bytes_max(1)).contains("`state_bytes_max` is 1; it is at least 1024"));
+    assert!(build(durable().store_bytes_max(1)).contains("`store_bytes_max` is 1; it is at least 1048576"));
+    assert!(build(app().store_bytes_max(1 << 30)).contains("`store_bytes_max` needs a `data_dir`"));
+}
+
+/// BOUNDED ATOMIC
+#[test]
+fn a_change_that_makes_the_state_too_large_is_taken_back_and_counted() {
+    let mut t = app().park_after(SECOND * 60).state_bytes_max(2_000).test();
+    for _ in 0..200 {
+        let before = t.state();
+        let answer = t.send("add", 1_234_567_890);
+        if answer.code() == Some("state_too_large") {
+            assert_eq!(t.state(), before);
+        }
+    }
+    let bytes = serde_json::to_vec(&t.state()).unwrap().len();
+    assert!((1_900..=2_000).contains(&bytes), "{bytes}");
+    // And one that answers to nobody.
+    let before = t.state();
+    t.update(|state, _| state.log = vec!["x".repeat(5_000)]);
+    assert_eq!(t.state(), before);
 }
 
 #[test]

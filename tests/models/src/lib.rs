@@ -15,8 +15,11 @@ mod role;
 mod pen;
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    pub(crate) use crate::bell::Condvar;
 }
+mod bell;
 
 use std::collections::VecDeque;
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-use crate::check;
+use crate::{bell, check};
 use desk::{Desk, Done};
 use slots::{Ranked, Wait};
 
@@ -135,6 +135,12 @@ pub fn two_who_wait_for_the_end() {
         writer.desk.close();
         running.join().expect("it does not panic");
     });
+}
+
+/// A desk that does not ring for what is due at once: whoever brought it waits for ever.
+pub fn a_planted_missed_bell() {
+    bell::deafen();
+    records_while_the_writer_runs();
 }
 
 const NOW: Duration = Duration::from_secs(1);

@@ -21,3 +21,9 @@ fn a_desk_that_closes_loses_nothing_unseen() {
 fn all_who_wait_for_the_end_see_it() {
     writing::two_who_wait_for_the_end();
 }
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn the_models_find_a_missed_bell() {
+    writing::a_planted_missed_bell();
+}

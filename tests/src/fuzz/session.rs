@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use windlass_engine::{
     ConnectionId, Fault, Input, JobReport, JobStatus, Output, Partials, PartialsUpdate, Progress, Record, RestoreError,
-    SaveOptions, Scratch, Session, SessionOptions, Ticket, Time,
+    STATE_BYTES_MAX, SaveOptions, Scratch, Session, SessionOptions, Ticket, Time,
 };
 use windlass_protocol::{ClientMessage, Dialect, Epoch, JobId, Secret, SessionId};
 
@@ -86,7 +86,13 @@ fn restored(record: &[u8]) {
 const EPOCH_LAST: u64 = (1 << 53) - 1;
 
 fn options(epoch: u64) -> SessionOptions {
-    SessionOptions { id: SessionId([1; 12]), epoch: Epoch(epoch), hash_key: [3, 4], message_bytes_max: 65_536 }
+    SessionOptions {
+        id: SessionId([1; 12]),
+        epoch: Epoch(epoch),
+        hash_key: [3, 4],
+        message_bytes_max: 65536,
+        state_bytes_max: STATE_BYTES_MAX,
+    }
 }
 
 impl World {

@@ -69,7 +69,7 @@ export class Client {
     const sent = outbox.filter((entry) => entry.sent).at(-1);
     this.send(["h", {
       token, client, instance: this.instance, epoch: this.document ? this.epoch : 0, n: this.document ? this.n : 0, event,
-      seq: outbox[0]?.seq ?? seq + 1, ...(sent ? { sent: [this.kept.epoch, sent.seq] } : {}), page: "/", can: [],
+      seq: outbox.find((entry) => !entry.told)?.seq ?? seq + 1, ...(sent ? { sent: [this.kept.epoch, sent.seq] } : {}), page: "/", can: [],
     }]);
   }
 
@@ -92,7 +92,7 @@ export class Client {
   }
 
   // 5
-  welcome({ session, epoch, ack, resumed, token, limits, forgotten }) {
+  welcome({ session, epoch, ack, saved, resumed, token, limits, forgotten, pending = [] }) {
     if (this.kept.session === session && epoch < this.kept.epoch) return this.leave();
     if (token) this.kept.token = token;
     if ((this.kept.session !== null && this.kept.session !== session) || forgotten) {
@@ -100,13 +100,21 @@ export class Client {
       this.reject();
       this.kept = { ...nobody(), client, token };
       this.document = null;
+    } else if (this.kept.session === session && epoch > this.kept.epoch) {
+      // What was saved is known anew; the rest follows by ack.
+      this.kept.outbox = this.kept.outbox.filter((entry) => !(entry.told && saved !== null && entry.seq <= saved));
     }
     Object.assign(this.kept, { session, epoch });
     if (resumed && epoch > this.epoch) [this.epoch, this.n] = [epoch, 0];
     if (!resumed) this.document = null;
     this.streamEpoch = epoch;
     this.inFlight = limits.actions_in_flight;
+    this.saved = saved;
     if (this.kept.outbox.length === 0) this.kept.seq = ack;
+    // 8, ACTION-2: a crash may have undone that it was answered, and that it waits.
+    for (const entry of this.kept.outbox) if (entry.seq > ack) entry.outcome = entry.pending = undefined;
+    // 6, PENDING-3
+    for (const entry of this.kept.outbox) if (entry.pending && !pending.includes(entry.seq)) entry.outcome = "outcome_unknown";
     this.welcomed = true;
     this.ack = this.sentTo = ack;
     [this.ackedN, this.ackedAt] = [this.n, this.now];
@@ -139,7 +147,7 @@ export class Client {
   }
 
   /** Events, then outcomes. */
-  settle(ack, { e = [], r = [] } = {}) {
+  settle(ack, { e = [], r = [], saved } = {}) {
     for (const [epoch, n] of e) {
       const [lastEpoch, last] = this.kept.event;
       if (epoch > lastEpoch || (epoch === lastEpoch && n > last)) this.kept.event = [epoch, n];
@@ -151,9 +159,13 @@ export class Client {
     }
     this.ack = Math.max(this.ack, ack);
     const ended = this.kept.outbox.filter((entry) => entry.seq <= this.ack && (entry.outcome || !entry.pending));
-    this.kept.outbox = this.kept.outbox.filter((entry) => !ended.includes(entry));
+    const news = ended.filter((entry) => !entry.told);
+    for (const entry of ended) entry.told = true;
+    // SAVED-2
+    if (saved !== undefined) this.saved = saved;
+    this.kept.outbox = this.kept.outbox.filter((entry) => !ended.includes(entry) || (this.saved !== null && entry.seq > this.saved));
     this.save();
-    for (const { seq, outcome = "applied" } of ended) this.tell(seq, outcome);
+    for (const { seq, outcome = "applied" } of news) this.tell(seq, outcome);
     this.pump();
   }
 
@@ -218,7 +230,7 @@ export class Client {
   }
 
   waits() {
-    return this.kept.outbox.some((entry) => entry.sent && !entry.pending);
+    return this.kept.outbox.some((entry) => entry.sent && !entry.pending && !entry.told);
   }
 
   send(message) {
@@ -331,8 +343,9 @@ export const arrays = {
 export const objects = {
   read(message) {
     must(isMap(message) && typeof message.type === "string", "no message");
-    const { type, n, ack, outcomes = [], events = [] } = message;
+    const { type, n, ack, outcomes = [], events = [], saved } = message;
     const extras = {
+      saved,
       r: outcomes.map(({ seq, outcome, value, code, text }) => (outcome === "applied" ? [seq, outcome, value] : [seq, outcome, code, text])),
       e: events.map(({ id, kind, body }) => [...id, kind, body]),
     };

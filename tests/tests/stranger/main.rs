@@ -40,6 +40,19 @@ fn a_client_that_has_misread_the_specification_is_found() {
         ("entry.secret) Object.assign", "false) Object.assign"),
         ("Object.hasOwn(parent, step)", "step in parent"),
         ("list.splice(last, 0, ...list.splice(at, 1))", "list.splice(at, 0, ...list.splice(last, 1))"),
+        // SAVED-2, ACTION-2
+        ("(this.saved !== null && entry.seq > this.saved)", "false"),
+        ("const news = ended.filter((entry) => !entry.told);", "const news = [];"),
+        ("outbox.find((entry) => !entry.told)?.seq", "outbox[0]?.seq"),
+        ("if (saved !== undefined) this.saved = saved;", ""),
+        (
+            "entry.outcome = entry.pending = undefined;",
+            "this.kept.outbox = this.kept.outbox.filter((kept) => kept !== entry || !entry.told);",
+        ),
+        // RESUME-3
+        ("[this.epoch, this.n] = [epoch, 0];", "this.epoch = epoch;"),
+        // FRESH-1
+        ("this.reject();\n      this.kept = { ...nobody(), client, token };", "this.kept = { ...this.kept, token };"),
         ("replaceAll(\"~1\", \"/\")", "replaceAll(\"~1\", \"~\")"),
         ("now - this.heardAt >= (this.waits() ? 5000 : 60000)", "false"),
     ];

@@ -99,7 +99,7 @@ function Proving(dialect) {
       pass(step.nothing);
       assert.equal(sockets.length, taken);
       assert.deepEqual(this.unread(), []);
-    } else assert.ok(step.sessions || step.other_page || step.late || step.drain || step.settle, "a step of a known kind");
+    } else assert.ok(step.sessions || step.store || step.other_page || step.late || step.drain || step.settle, "a step of a known kind");
   };
 
   const stands = (value) => typeof value === "string" && /^\$(session|client|instance|token|epoch)\d?$/.test(value);

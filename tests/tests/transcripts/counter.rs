@@ -1,7 +1,7 @@
 //! The app `counter` that the transcripts name.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 use windlass_engine::{App, Audience, Class, Fault, Mode, Turn};
@@ -11,7 +11,7 @@ use windlass_sync::{Error, Shadow};
 /// The app; it has no settings.
 pub(crate) struct Counter;
 
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub(crate) struct State {
     pub(crate) count: i64,
     /// The session that protocol.md shows does without it.
@@ -92,6 +92,18 @@ impl App for Counter {
 
     fn snapshot(&self, state: &State, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), Error> {
         shadow.snapshot(state, out)
+    }
+
+    fn save_state(&self, state: &State, out: &mut Vec<u8>) -> Result<(), String> {
+        serde_json::to_writer(out, state).map_err(|error| error.to_string())
+    }
+
+    fn load_state(&self, _kind: &str, state: &RawValue) -> Result<State, String> {
+        serde_json::from_str(state.get()).map_err(|error| error.to_string())
+    }
+
+    fn measure(&self, state: &State) -> Option<usize> {
+        serde_json::to_vec(state).ok().map(|written| written.len())
     }
 
     fn panicked(&self, text: String) -> Fault {

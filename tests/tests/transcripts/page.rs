@@ -74,7 +74,8 @@ impl Page {
             Step::Server { server, .. } => self.expect(server)?,
             Step::Close { close, .. } => self.expect_close(close.code, &close.reason)?,
             Step::Call { .. } | Step::Outcome { .. } => {}
-            Step::Sessions { .. } => self.server.restart(),
+            Step::Sessions { sessions } => self.server.lose_sessions(*sessions)?,
+            Step::Store { store } => self.server.store(*store)?,
             Step::OtherPage { other_page } => self.let_other_page_in(*other_page)?,
             Step::Late { .. } => self.be_late(),
             Step::Nothing { nothing: ms } | Step::Wait { wait: ms } => self.server.wait(Duration::from_millis(*ms)),

@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::Value;
-use windlass_engine::{ConnectionId, Deferred, Input, Output, Scratch, Session, SessionOptions, Ticket, Time};
+use windlass_engine::{
+    ConnectionId, Deferred, Input, Output, Record, SaveOptions, Scratch, Session, SessionOptions, Ticket, Time,
+};
 use windlass_protocol::limits::MESSAGE_BYTES_MAX;
 use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect, Epoch, Hello, Secret, SessionId, Token};
 
 use crate::counter::{Counter, State};
+use crate::transcript::{Sessions, Store};
 
 pub(crate) struct Server {
     /// What a session begins with.
@@ -30,6 +33,16 @@ pub(crate) struct Server {
     /// Sessions since the start, and since the first one.
     loads: u64,
     made: u8,
+    state_bytes_max: usize,
+    /// Records that wait to be stored and those that are; none when nothing is kept.
+    disk: Option<Disk>,
+}
+
+/// What a durable store is to a transcript.
+#[derive(Default)]
+struct Disk {
+    waiting: VecDeque<Record<Counter>>,
+    records: BTreeMap<SessionId, Vec<u8>>,
 }
 
 /// What a connection gets to hear.
@@ -40,7 +53,7 @@ pub(crate) enum Said {
 }
 
 impl Server {
-    pub(crate) fn new(initial: State) -> Self {
+    pub(crate) fn new(initial: State, state_bytes_max: usize, is_durable: bool) -> Self {
         Self {
             initial,
             sessions: BTreeMap::new(),
@@ -54,6 +67,8 @@ impl Server {
             slow: Vec::new(),
             loads: 0,
             made: 0,
+            state_bytes_max,
+            disk: is_durable.then(Disk::default),
         }
     }
 
@@ -101,12 +116,53 @@ impl Server {
         self.now = until;
     }
 
-    /// Starts again with nothing kept: connections and sessions are gone.
-    pub(crate) fn restart(&mut self) {
+    /// Starts again: connections are gone, and sessions but for what the store has of them.
+    pub(crate) fn lose_sessions(&mut self, how: Sessions) -> Result<(), String> {
+        if let Sessions::Parked = how {
+            let all: Vec<_> = self.sessions.keys().copied().collect();
+            all.into_iter().for_each(|id| self.turn(id, Input::Park));
+            self.store(Store::Saves)?;
+        }
         self.sessions.clear();
         self.homes.clear();
         self.starts += 1;
         self.loads = 0;
+        match (how, &mut self.disk) {
+            (Sessions::Lost | Sessions::Unreadable, None) => {}
+            (_, None) => return Err("nothing is kept in this transcript".into()),
+            (Sessions::Lost | Sessions::Unreadable, Some(disk)) => *disk = Disk::default(),
+            (Sessions::Crashed | Sessions::Parked, Some(disk)) => {
+                disk.waiting.clear();
+                for (id, record) in std::mem::take(&mut disk.records) {
+                    let options = self.options(id);
+                    let session = Session::restore(&Counter, options, SaveOptions::default(), &record, self.now);
+                    self.sessions.insert(id, session.map_err(|error| error.to_string())?);
+                    self.disk.as_mut().expect("it was there").records.insert(id, record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the records that were asked for, or fails to.
+    pub(crate) fn store(&mut self, how: Store) -> Result<(), String> {
+        let disk = self.disk.as_mut().ok_or("nothing is kept in this transcript")?;
+        if let Store::Fails = how {
+            let all: Vec<_> = self.sessions.keys().copied().collect();
+            all.into_iter().for_each(|id| self.turn(id, Input::Store { is_up: false }));
+            return Ok(());
+        }
+        if disk.waiting.is_empty() {
+            return Err("no record waits to be stored".into());
+        }
+        while let Some(record) = self.disk.as_mut().and_then(|disk| disk.waiting.pop_front()) {
+            let (id, turn) = (record.id, record.turn);
+            let bytes = record.encode(&Counter).map_err(|fault| fault.text)?.to_vec();
+            let saved = Input::Saved { turn, bytes: bytes.len(), took: Duration::ZERO };
+            self.disk.as_mut().expect("it was there").records.insert(id, bytes);
+            self.turn(id, saved);
+        }
+        Ok(())
     }
 
     /// From now on what must be saved waits for another start.
@@ -144,15 +200,24 @@ impl Server {
     fn begin(&mut self) -> SessionId {
         let id = SessionId(counted(FIRST_SESSION, self.made));
         self.made += 1;
+        let mut session = Session::new(self.options(id), self.initial.clone());
+        if self.disk.is_some() {
+            session.keep_records(SaveOptions::default());
+        }
+        self.sessions.insert(id, session);
+        id
+    }
+
+    /// For the next loading of a session.
+    fn options(&mut self, id: SessionId) -> SessionOptions {
         self.loads += 1;
-        let options = SessionOptions {
+        SessionOptions {
             id,
             epoch: Epoch((self.starts << 32) + self.loads),
             hash_key: [1, 2],
             message_bytes_max: MESSAGE_BYTES_MAX,
-        };
-        self.sessions.insert(id, Session::new(options, self.initial.clone()));
-        id
+            state_bytes_max: self.state_bytes_max,
+        }
     }
 
     /// One input is one turn; sockets take what they are given, until the session has no more to say.
@@ -179,11 +244,10 @@ impl Server {
                     }
                     Output::Defer(Deferred { ticket, task, .. }) => self.slow.push((id, ticket, task)),
                     Output::Fault(fault) => panic!("{}: {}", fault.code, fault.text),
-                    Output::Start(_)
-                    | Output::Cancel(_)
-                    | Output::CancelChild(_)
-                    | Output::Post(())
-                    | Output::Save(_) => {
+                    Output::Save(record) => {
+                        self.disk.as_mut().expect("only durable sessions ask for it").waiting.push_back(*record);
+                    }
+                    Output::Start(_) | Output::Cancel(_) | Output::CancelChild(_) | Output::Post(()) => {
                         unreachable!("this app asks for none")
                     }
                 }

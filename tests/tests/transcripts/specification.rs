@@ -68,7 +68,7 @@ fn no_fenced_block_is_left_out() {
 fn lead(session: &str) -> Result<usize, String> {
     let objects = session.lines().any(|line| line.starts_with("> {"));
     let dialect = if objects { OBJECTS } else { Dialect::Compact };
-    let mut page = Page::new(Server::new(State::default()), dialect);
+    let mut page = Page::new(Server::new(State::default(), windlass_engine::STATE_BYTES_MAX, false), dialect);
     page.take(&Step::Socket { socket: Socket::Open })?;
     for line in session.lines() {
         let message = |text: &str| serde_json::from_str(text).map_err(|error| format!("{line}: {error}"));

@@ -16,6 +16,10 @@ pub(crate) struct Transcript {
     app: App,
     #[serde(default = "first_dialect")]
     dialect: String,
+    #[serde(default = "state_bytes_max")]
+    state_bytes_max: usize,
+    #[serde(default)]
+    store: Option<Kept>,
     steps: Vec<Value>,
 }
 
@@ -23,6 +27,13 @@ pub(crate) struct Transcript {
 #[serde(rename_all = "snake_case")]
 enum App {
     Counter,
+}
+
+/// Where the server keeps records, if it does.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kept {
+    Durable,
 }
 
 /// One step. What concerns a client's inside alone is read, so that its shape is checked, and not looked at.
@@ -65,6 +76,9 @@ pub(crate) enum Step {
     Sessions {
         sessions: Sessions,
     },
+    Store {
+        store: Store,
+    },
     OtherPage {
         other_page: OtherPage,
     },
@@ -83,6 +97,10 @@ pub(crate) enum Step {
     Settle {
         settle: usize,
     },
+}
+
+fn state_bytes_max() -> usize {
+    windlass_engine::STATE_BYTES_MAX
 }
 
 fn first_dialect() -> String {
@@ -115,10 +133,20 @@ pub(crate) enum PageStep {
     Reloaded,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Sessions {
     Lost,
+    Crashed,
+    Parked,
+    Unreadable,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Store {
+    Saves,
+    Fails,
 }
 
 #[derive(Deserialize)]
@@ -145,7 +173,7 @@ impl Transcript {
             App::Counter => State { count: 0, text: Some(String::new()) },
         };
         let dialect = Dialect::of_subprotocol(&self.dialect).ok_or("there is no such dialect")?;
-        let mut page = Page::new(Server::new(initial), dialect);
+        let mut page = Page::new(Server::new(initial, self.state_bytes_max, self.store.is_some()), dialect);
         for (at, raw) in self.steps.iter().enumerate() {
             let why = |why| format!("step {} {raw}: {why}", at + 1);
             let step = Step::deserialize(raw).map_err(|_| why("a step of no known kind".into()))?;

@@ -369,7 +369,8 @@ impl Host {
 
 fn options(id: SessionId, epoch: Epoch) -> SessionOptions {
     let message_bytes_max = windlass_protocol::limits::MESSAGE_BYTES_MAX;
-    SessionOptions { id, epoch, hash_key: [epoch.0, 7], message_bytes_max }
+    let state_bytes_max = windlass_engine::STATE_BYTES_MAX;
+    SessionOptions { id, epoch, hash_key: [epoch.0, 7], message_bytes_max, state_bytes_max }
 }
 
 fn say(job: JobId, report: Report) -> JobReport<Ledger> {

@@ -12,16 +12,18 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use windlass_engine::{
     App, Audience, Class, ConnectionId, Fault, Hook, Input, Mode, Named, Output, Record, RestoreError, Revived,
-    SaveOptions, Scratch, Session, SessionOptions, StartOptions, Time, Turn, Unended,
+    STATE_BYTES_MAX, SaveOptions, Scratch, Session, SessionOptions, StartOptions, Time, Turn, Unended,
 };
 use windlass_protocol::frame::event_body;
 use windlass_protocol::{ClientMessage, CloseCode, Epoch, Secret, SessionId, Set};
-use windlass_sync::Shadow;
+use windlass_sync::{Private, Shadow};
 
 #[derive(Clone, Default, Deserialize, Serialize)]
 pub(crate) struct Counter {
     pub(crate) count: i64,
     pub(crate) text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hidden: Option<Private<String>>,
     #[serde(skip_serializing_if = "Poison::is_off", skip_deserializing)]
     pub(crate) poison: Poison,
 }
@@ -66,11 +68,18 @@ impl App for Test {
     fn action(&self, name: &str) -> Option<(&'static str, Mode)> {
         [
             "add", "say", "reply", "fail", "panic", "notify", "must", "start", "post", "fails", "panics", "big",
-            "later", "seen", "hold", "release", "replayed", "kept", "train", "key",
+            "later", "seen", "hold", "release", "replayed", "kept", "train", "key", "hide", "grow",
         ]
         .into_iter()
         .find(|known| *known == name)
-        .map(|name| (name, if name == "later" { Mode::Async } else { Mode::Atomic }))
+        .map(|name| {
+            let mode = match name {
+                "later" => Mode::Async,
+                "grow" => Mode::InPlace,
+                _ => Mode::Atomic,
+            };
+            (name, mode)
+        })
     }
 
     fn only_if_seen(&self, action: &'static str) -> bool {
@@ -137,6 +146,7 @@ impl App for Test {
             "post" => turn.post("elsewhere".into()),
             "fails" => state.poison = Poison::Fails,
             "panics" => state.poison = Poison::Panics,
+            "grow" => state.text.push_str(&"x".repeat(usize::try_from(number()?).unwrap())),
             "big" => state.text = "x".repeat(usize::try_from(number()?).unwrap()),
             "later" => turn.answer_later(number()?),
             "seen" | "kept" => state.count += number()?,
@@ -147,6 +157,8 @@ impl App for Test {
                 let options = StartOptions { named: Some(named.into()), ..StartOptions::default() };
                 turn.start_with("train".into(), options, |_| ());
             }
+            // What no page is told.
+            "hide" => state.hidden = Some(Private::new("x".repeat(usize::try_from(number()?).unwrap()))),
             "key" => return Ok(Some(format!("\"{}\"", turn.key()))),
             "hold" => {
                 state.count += number()?;
@@ -169,6 +181,10 @@ impl App for Test {
 
     fn snapshot(&self, state: &Counter, shadow: &mut Shadow, out: &mut Vec<u8>) -> Result<(), windlass_sync::Error> {
         shadow.snapshot(state, out)
+    }
+
+    fn measure(&self, state: &Counter) -> Option<usize> {
+        serde_json::to_vec(state).ok().map(|written| written.len())
     }
 
     fn panicked(&self, text: String) -> Fault {
@@ -224,6 +240,8 @@ pub(crate) struct Bench {
     /// The last record that was stored.
     pub(crate) stored: Vec<u8>,
     epoch: u64,
+    /// What the next loading is made with.
+    pub(crate) options: SessionOptions,
 }
 
 pub(crate) const CLIENT: &str = "0f1e2d3c4b5a69788796a5b4";
@@ -231,8 +249,18 @@ pub(crate) const EPOCH: u64 = 7;
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let options =
-            SessionOptions { id: SessionId([1; 12]), epoch: Epoch(EPOCH), hash_key: [3, 4], message_bytes_max: 65536 };
+        Self::bounded(STATE_BYTES_MAX)
+    }
+
+    /// One whose state may have so many bytes.
+    pub(crate) fn bounded(state_bytes_max: usize) -> Self {
+        let options = SessionOptions {
+            id: SessionId([1; 12]),
+            epoch: Epoch(EPOCH),
+            hash_key: [3, 4],
+            message_bytes_max: 65536,
+            state_bytes_max,
+        };
         Self {
             app: Test(false),
             session: Session::new(options, Counter::default()),
@@ -246,6 +274,7 @@ impl Bench {
             writing: VecDeque::new(),
             stored: Vec::new(),
             epoch: EPOCH,
+            options,
         }
     }
 
@@ -273,8 +302,7 @@ impl Bench {
     /// The process ends, and another one loads what was stored, in a new epoch.
     pub(crate) fn crash(&mut self) -> Result<(), RestoreError> {
         self.epoch += 1;
-        let epoch = Epoch(self.epoch);
-        let options = SessionOptions { id: SessionId([1; 12]), epoch, hash_key: [9, 9], message_bytes_max: 65536 };
+        let options = SessionOptions { epoch: Epoch(self.epoch), hash_key: [9, 9], ..self.options };
         self.session = Session::restore(&self.app, options, SaveOptions::default(), &self.stored, self.now)?;
         self.writing.clear();
         self.sent.clear();

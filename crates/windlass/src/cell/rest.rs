@@ -226,11 +226,17 @@ mod tests {
         fn expired(&self, now: u64, max: usize) -> Result<Vec<Expired>, StoreError> {
             self.store.expired(now, max)
         }
+
+        fn removed(&self) -> Option<Epoch> {
+            self.store.removed()
+        }
     }
 
-    fn hello(token: Option<&str>) -> Hello {
+    /// With the epoch that the page is in, and what of it it has sent.
+    fn hello(token: Option<&str>, epoch: u64, sent: u64) -> Hello {
         let token = token.map_or("null".to_owned(), |token| format!("\"{token}\""));
-        let text = format!(r#"["h",{{"client":"0f1e2d3c4b5a69788796a5b4","instance":"01","token":{token}}}]"#);
+        let known = format!(r#""token":{token},"epoch":{epoch},"n":1,"sent":[{epoch},{sent}]"#);
+        let text = format!(r#"["h",{{"client":"0f1e2d3c4b5a69788796a5b4","instance":"01",{known}}}]"#);
         let Ok(ClientMessage::Hello(hello)) = ClientMessage::decode(&text) else { panic!("a hello") };
         *hello
     }
@@ -240,27 +246,45 @@ mod tests {
         hub: Arc<Hub<Counter>>,
         connections: u64,
         token: Option<String>,
+        epoch: u64,
+        sent: u64,
+        welcome: String,
     }
 
     impl Bench {
         fn new() -> Self {
             let disk = Arc::new(Slow { store: MemoryStore::new(1), is_shut: Mutex::default(), opened: Condvar::new() });
+            let hub = Self::hub(&disk);
+            Self { disk, hub, connections: 0, token: None, epoch: 0, sent: 0, welcome: String::new() }
+        }
+
+        fn hub(disk: &Arc<Slow>) -> Arc<Hub<Counter>> {
             let app = App::new(Counter::default)
                 .action("add", |state: &mut Counter, _cx, by: u64| state.count += by)
-                .store(Arc::<Slow>::clone(&disk));
-            Self { disk, hub: Arc::clone(&app.build().unwrap().hub), connections: 0, token: None }
+                .store(Arc::<Slow>::clone(disk));
+            Arc::clone(&app.build().unwrap().hub)
+        }
+
+        /// The process ends and another begins.
+        fn crash(&mut self) {
+            self.hub.all().iter().for_each(Cell::abandon);
+            self.hub = Self::hub(&self.disk);
         }
 
         /// Comes in, and says that session and outlet.
         fn come(&mut self) -> (Arc<Cell<Counter>>, Arc<Outlet>) {
             self.connections += 1;
             let outlet = Arc::new(Outlet::new(ConnectionId(self.connections), Dialect::Compact));
-            let cell = self.hub.welcome(&outlet, hello(self.token.as_deref()), &Guest::default()).unwrap();
+            let cell = self
+                .hub
+                .welcome(&outlet, hello(self.token.as_deref(), self.epoch, self.sent), &Guest::default())
+                .unwrap();
             let welcome =
                 outlet.pop().map(|frame| String::from_utf8(frame.payload.to_vec()).unwrap()).unwrap_or_default();
             if let Some((_, rest)) = welcome.split_once("\"token\":\"") {
                 self.token = rest.split_once('"').map(|(token, _)| token.to_owned());
             }
+            self.welcome = welcome;
             (cell, outlet)
         }
     }
@@ -297,6 +321,40 @@ mod tests {
         let (loaded, _) = bench.come();
         assert!(!Arc::ptr_eq(&cell, &loaded) && loaded.id == cell.id && loaded.epoch > cell.epoch);
         assert_eq!(loaded.view().unwrap()["count"], 6);
+    }
+
+    /// EXACTLY-ONCE NO-SILENCE. Its page was told that nobody knew what had become of its first action; now it sends it again.
+    #[tokio::test]
+    async fn a_session_that_a_crash_kept_from_the_disk_begins_again_for_its_page() {
+        let mut bench = Bench::new();
+        let (cell, outlet) = bench.come();
+        (bench.epoch, bench.sent) = (cell.epoch.0, 1);
+        bench.disk.shut(true);
+        cell.texts(&outlet, &mut vec!["[\"a\",1,\"add\",5]".into()]);
+        assert_eq!(cell.view().unwrap()["count"], 5);
+        bench.disk.shut(false);
+        let (stranger, first) = (format!("{}.{}", cell.id, "0".repeat(32)), bench.token.clone());
+        // Nothing of it reaches the disk: the store is claimed anew before the record comes.
+        bench.disk.store.claim(Key(cell.id.0), Node(0)).unwrap();
+        until(&cell, || bench.disk.store.usage().sessions <= 1 && bench.hub.find(cell.id).is_none()).await;
+        bench.crash();
+        bench.token = Some(stranger);
+        assert_ne!(bench.come().0.id, cell.id, "it is nobody else's");
+        bench.token.clone_from(&first);
+        let (again, outlet) = bench.come();
+        assert_eq!((again.id, again.view().unwrap()["count"].as_u64()), (cell.id, Some(0)));
+        assert!(again.epoch > cell.epoch && bench.welcome.contains("\"ack\":0,\"saved\":0,\"resumed\":false"));
+        assert!(!bench.welcome.contains("forgotten"), "{}", bench.welcome);
+        again.texts(&outlet, &mut vec!["[\"a\",1,\"add\",5]".into()]);
+        until(&again, || lock(&again.core).session.saved_turn() > 0).await;
+        assert_eq!(again.view().unwrap()["count"], 5);
+        // From now on it is a session as any other, and when its record has gone it is gone.
+        bench.crash();
+        assert_eq!(bench.come().0.view().unwrap()["count"], 5);
+        bench.crash();
+        let epoch = bench.disk.store.claim(Key(cell.id.0), Node(0)).unwrap().epoch;
+        assert_eq!(bench.disk.store.remove(Key(cell.id.0), epoch), Ok(true));
+        assert_ne!(bench.come().0.id, cell.id, "it had a record once: nobody knows what was in it");
     }
 
     #[tokio::test]
