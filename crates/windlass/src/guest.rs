@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::{COOKIE, HeaderValue, ORIGIN};
+use http::header::{COOKIE, HOST, HeaderValue, ORIGIN};
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 
@@ -187,12 +187,16 @@ impl Cookies {
         (self.seal(random) == seal).then(|| Sha256::digest(value.as_bytes()).into())
     }
 
-    /// A new one for what is beneath that path: what to set, and the hash of it.
-    pub(crate) fn make(&self, request: &HeaderMap, path: &str) -> (HeaderValue, [u8; 32]) {
+    /// A new one for what is beneath that path: what to set, and the hash of it. `origins` are those that the app declares.
+    pub(crate) fn make(&self, request: &HeaderMap, path: &str, origins: &[String]) -> (HeaderValue, [u8; 32]) {
         let random = hex(&random::bytes::<16>());
         let value = format!("{random}{}", self.seal(&random));
-        // A page that came over TLS says so; what a proxy makes of it is not known here.
-        let secure = request.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+        // A socket names its page's origin. A page that is loaded names its host only, and behind a proxy comes without
+        // TLS: there it counts what the app has declared as its address.
+        let host = request.get(HOST).and_then(|host| host.to_str().ok());
+        let is_public =
+            host.is_some_and(|host| origins.iter().any(|origin| origin.strip_prefix("https://") == Some(host)));
+        let secure = is_public || request.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
         let secure = if secure { "; Secure" } else { "" };
         let cookie = format!("{NAME}={value}; Path={path}; Max-Age={AGE_SECONDS}; HttpOnly; SameSite=Lax{secure}");
         let cookie = HeaderValue::from_str(&cookie).expect("digits and attributes are a header value");
@@ -295,7 +299,7 @@ mod tests {
     #[test]
     fn a_cookie_that_was_not_made_here_is_none() {
         let cookies = Cookies::new([1; 32]);
-        let (set, hash) = cookies.make(&HeaderMap::new(), "/");
+        let (set, hash) = cookies.make(&HeaderMap::new(), "/", &[]);
         let set = set.to_str().unwrap();
         let pair = set.split(';').next().unwrap();
         assert!(set.contains("; HttpOnly; SameSite=Lax") && !set.contains("Secure"), "{set}");
@@ -325,6 +329,16 @@ mod tests {
     #[test]
     fn a_page_over_tls_keeps_its_cookie_to_tls() {
         let request = HeaderMap::from_iter([(ORIGIN, "https://a.example".parse().unwrap())]);
-        assert!(Cookies::new([1; 32]).make(&request, "/").0.to_str().unwrap().ends_with("; Secure"));
+        assert!(Cookies::new([1; 32]).make(&request, "/", &[]).0.to_str().unwrap().ends_with("; Secure"));
+    }
+
+    #[test]
+    fn a_page_of_the_public_address_keeps_its_cookie_to_tls_though_a_proxy_has_taken_it_off() {
+        let declared = ["https://a.example".to_owned(), "http://b.example".to_owned()];
+        for (host, secure) in [("a.example", true), ("b.example", false), ("127.0.0.1:8080", false)] {
+            let request = HeaderMap::from_iter([(HOST, host.parse().unwrap())]);
+            let (set, _) = Cookies::new([1; 32]).make(&request, "/", &declared);
+            assert_eq!(set.to_str().unwrap().ends_with("; Secure"), secure, "{host}");
+        }
     }
 }

@@ -90,7 +90,11 @@ impl<S: State> Live<S> {
                         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
                     && doors.doors.cookies.known(request.headers()).is_none()
                 {
-                    let (cookie, _) = doors.doors.cookies.make(request.headers(), &mount.cookie_path());
+                    let (cookie, _) = doors.doors.cookies.make(
+                        request.headers(),
+                        &mount.cookie_path(),
+                        &doors.options.allowed_origins,
+                    );
                     response.headers_mut().insert(SET_COOKIE, cookie);
                 }
                 response

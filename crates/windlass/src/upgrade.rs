@@ -53,7 +53,8 @@ pub(crate) fn upgrade<S: State>(hub: &Arc<Hub<S>>, mut request: Request) -> Resp
         Per::Browser => match hub.doors.cookies.known(headers) {
             Some(known) => (None, Some(known)),
             None => {
-                let (cookie, hash) = hub.doors.cookies.make(headers, &Mount::of(&request).cookie_path());
+                let path = Mount::of(&request).cookie_path();
+                let (cookie, hash) = hub.doors.cookies.make(headers, &path, &hub.options.allowed_origins);
                 (Some(cookie), Some(hash))
             }
         },
