@@ -8,6 +8,7 @@
 mod code;
 mod contract;
 mod directions;
+mod examples;
 mod files;
 mod licences;
 mod nevers;

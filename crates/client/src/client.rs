@@ -21,6 +21,32 @@ use crate::{ActionError, Change, ConnectError, Event, Identity, JobView, Status,
 ///
 /// When the last clone is dropped, the connection is closed. The session waits on the server for as long as the server
 /// keeps it; with an [`Identity`] a later client comes back to it.
+///
+/// ```no_run
+/// use windlass_client::Client;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::connect("http://127.0.0.1:8080").await?;
+/// client.action("add", 2).await?;
+/// let left: u64 = client.ask("order", 1).await?; // with a reply
+/// client.send("add", 3)?.await?; // waits only where it is awaited
+/// client.send_secret("login", "password")?.await?; // kept in no file
+/// let demo: serde_json::Value = client.view()?;
+/// assert_eq!(client.read(|document| document["count"] == 5), demo["count"] == 5);
+/// for job in client.jobs() {
+///     client.cancel(&job.id).await?;
+/// }
+/// println!("{left} left, session {:?}, {:?}, {} wait", client.session(), client.status(), client.pending());
+/// println!("{:?}, closed as {:?}", client.traffic(), client.closes());
+/// client.status_changes().changed().await?;
+/// client.retry(); // at once, and not when the backoff is over
+/// let kept = client.identity();
+/// client.close().await;
+/// let again = Client::builder("http://127.0.0.1:8080").identity(kept).connect().await?;
+/// let (_changes, _events) = (again.changes(), again.events());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -38,6 +64,22 @@ impl Drop for Inner {
 }
 
 /// What a client is made with; [`Client::builder`] begins one.
+///
+/// ```no_run
+/// use windlass_client::Client;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::builder("http://127.0.0.1:8080")
+///     .page("/shop?shelf=books")
+///     .outbox_max(100)
+///     .identity_file("client.json") // comes back to its session after a restart
+///     .connect()
+///     .await?;
+/// let other = Client::builder("http://127.0.0.1:8080").identity(client.identity()).start()?; // does not wait
+/// # drop(other);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Builder {
     url: String,
@@ -333,6 +375,13 @@ impl Client {
 }
 
 /// How an action is sent, and what its outcome is waited for. See [`Client::send_with`].
+///
+/// ```
+/// use windlass_client::{ActionOptions, Until};
+///
+/// let options = ActionOptions { until: Until::Saved, secret: true, ..ActionOptions::default() };
+/// # let _ = options;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ActionOptions {
     /// Its content is not kept in the [`Identity`]; false by default.
@@ -342,6 +391,13 @@ pub struct ActionOptions {
 }
 
 /// What the end of an action is. What was refused or has failed is told at once in any case.
+///
+/// ```
+/// use windlass_client::Until;
+///
+/// let until = |is_money: bool| if is_money { Until::Saved } else { Until::Applied };
+/// assert_eq!(until(false), Until::Applied);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Until {
     /// The document shows its effect. A server that crashes may still undo it; then it is sent again by itself.
@@ -352,6 +408,11 @@ pub enum Until {
 }
 
 /// Bytes of messages, without what the network adds.
+///
+/// ```
+/// let none = windlass_client::Traffic::default();
+/// assert_eq!((none.read, none.written, none.reconnects), (0, 0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Read from the server.
@@ -369,6 +430,16 @@ impl std::fmt::Debug for Client {
 }
 
 /// The outcome of an action, to be awaited. When it is dropped, the action goes on.
+///
+/// ```
+/// # async fn run(client: windlass_client::Client) -> Result<(), windlass_client::ActionError> {
+/// let first = client.send("add", 1)?;
+/// let second = client.send("add", 2)?; // both are on their way
+/// first.await?;
+/// second.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "an action whose outcome nobody looks at may have failed; drop it on purpose"]
 pub struct Pending {
@@ -394,6 +465,15 @@ impl Drop for Pending {
 }
 
 /// The changes of a document, in order.
+///
+/// ```
+/// # async fn run(client: windlass_client::Client) {
+/// let mut changes = client.changes();
+/// while let Some(change) = changes.next().await {
+///     println!("{change:?}: {}", client.read(|document| document["count"].clone()));
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Changes(broadcast::Receiver<Change>);
 
@@ -410,6 +490,15 @@ impl Changes {
 }
 
 /// The events of a client, in order.
+///
+/// ```
+/// # async fn run(client: windlass_client::Client) {
+/// let mut events = client.events();
+/// while let Some(event) = events.next().await {
+///     println!("{event:?}");
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<Event>);
 

@@ -3,6 +3,22 @@
 use std::fmt;
 
 /// Why an action has no value.
+///
+/// ```
+/// use windlass_client::ActionError;
+///
+/// let advice = |error: &ActionError| match error {
+///     ActionError::Failed { text, .. } | ActionError::Refused { text, .. } => text.clone(),
+///     ActionError::OutboxFull => "try again later".into(),
+///     ActionError::SessionGone => "ask for it again".into(),
+///     ActionError::OutcomeUnknown => "look whether it was done".into(),
+///     ActionError::Stopped { code } => format!("not connected: {code}"),
+///     ActionError::Payload { text } | ActionError::Reply { text } => format!("a bug: {text}"),
+///     _ => error.to_string(),
+/// };
+/// let error = ActionError::Stopped { code: "login".into() };
+/// assert_eq!((error.code(), &*advice(&error)), ("login", "not connected: login"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ActionError {
@@ -77,6 +93,21 @@ impl fmt::Display for ActionError {
 impl std::error::Error for ActionError {}
 
 /// Why there is no connection.
+///
+/// ```
+/// use windlass_client::ConnectError;
+///
+/// let advice = |error: &ConnectError| match error {
+///     ConnectError::Url { url, reason } => format!("{url} is no address: {reason}"),
+///     ConnectError::Unreachable { address, .. } => format!("does a server run at {address}?"),
+///     ConnectError::NoWindlass { url, .. } => format!("{url} is something else"),
+///     ConnectError::Closed { code } if code == "login" => "log in first".into(),
+///     ConnectError::Closed { code } => format!("turned away: {code}"),
+///     ConnectError::Identity { path, reason } => format!("{}: {reason}", path.display()),
+///     _ => error.to_string(),
+/// };
+/// assert_eq!(advice(&ConnectError::Closed { code: "login".into() }), "log in first");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectError {

@@ -8,6 +8,25 @@ use serde_json::Value;
 use crate::ActionError;
 
 /// Something that happens once. Each event of the session comes once and in order.
+///
+/// ```
+/// use windlass_client::Event;
+///
+/// fn told(event: Event) -> String {
+///     match event {
+///         Event::Notify(notice) => notice.text,
+///         Event::CloseNotify { id } => format!("{id} is over"),
+///         Event::Navigate { url } | Event::Download { url, .. } => url,
+///         Event::Emit { name, value } => format!("{name}: {value}"),
+///         Event::Lost { count } => format!("{count} events were dropped"),
+///         Event::Fresh { reason, rejected } => format!("another session ({reason}), {rejected} actions rejected"),
+///         Event::Restored => "a crash undid something".into(),
+///         Event::Rejected { seq, error } => format!("action {seq}: {error}"),
+///         _ => "something newer".into(),
+///     }
+/// }
+/// assert_eq!(told(Event::Lost { count: 3 }), "3 events were dropped");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -61,6 +80,11 @@ pub enum Event {
 }
 
 /// A notice for the person; a later one with the same id updates the first.
+///
+/// ```
+/// let notice: windlass_client::Notify = serde_json::from_str(r#"{"level":"info","text":"open"}"#).unwrap();
+/// assert_eq!((&*notice.level, &*notice.text, notice.id), ("info", "open", None));
+/// ```
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Notify {
     /// `info`, `success`, `warning` or `error`.
@@ -79,6 +103,12 @@ pub struct Notify {
 }
 
 /// A job of the session, as `$jobs` shows it.
+///
+/// ```
+/// let row = r#"{"id":"1.7","name":"train","status":"running","progress":0.5}"#;
+/// let job: windlass_client::JobView = serde_json::from_str(row).unwrap();
+/// assert_eq!((&*job.id, &*job.status, job.progress), ("1.7", "running", Some(0.5)));
+/// ```
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub struct JobView {
     /// `epoch.n`; what [`Client::cancel`](crate::Client::cancel) takes.
@@ -99,6 +129,19 @@ pub struct JobView {
 }
 
 /// How a client is connected.
+///
+/// ```
+/// use windlass_client::Status;
+///
+/// let told = |status: Status| match status {
+///     Status::Connecting => "one moment".to_owned(),
+///     Status::Live => "connected".to_owned(),
+///     Status::Waiting { code, retry_after } => format!("{code}, again in {retry_after:?}"),
+///     Status::Stopped { code } => format!("stopped: {code}"),
+///     _ => "?".to_owned(),
+/// };
+/// assert_eq!(told(Status::Stopped { code: "login".into() }), "stopped: login");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
@@ -121,6 +164,17 @@ pub enum Status {
 }
 
 /// What has changed in the document.
+///
+/// ```
+/// use windlass_client::Change;
+///
+/// let is_of = |change: &Change, member: &str| match change {
+///     Change::Document => true,
+///     Change::Ops(ops) => ops.iter().any(|op| op.as_array().is_some_and(|op| op.iter().any(|step| step == member))),
+///     _ => true,
+/// };
+/// assert!(is_of(&Change::Ops([serde_json::json!(["count", 2])].into()), "count"));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Change {

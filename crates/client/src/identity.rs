@@ -13,6 +13,20 @@ use crate::wire::EventId;
 /// Holds a secret: keep it where you would keep a password. A serde value, to be stored as you like; or leave that to
 /// [`Builder::identity_file`](crate::Builder::identity_file). Two processes must not use one identity at the same time:
 /// the later one begins a session of its own.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use windlass_client::{Client, Identity};
+///
+/// let client = Client::connect("http://127.0.0.1:8080").await?;
+/// let kept = serde_json::to_string(&client.identity())?; // a secret
+/// client.close().await;
+/// let identity: Identity = serde_json::from_str(&kept)?;
+/// let same = Client::builder("http://127.0.0.1:8080").identity(identity).connect().await?;
+/// # drop(same);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Identity {
     pub(crate) client: String,

@@ -13,6 +13,14 @@ use crate::session::Later;
 use crate::{App, Fault, Hook, Output, Record, Session, Time, guard};
 
 /// When a durable session shows what it has done.
+///
+/// ```
+/// use windlass_engine::Durability;
+///
+/// let is_money = true;
+/// let durability = if is_money { Durability::Strict } else { Durability::Eager };
+/// assert_ne!(durability, Durability::default(), "eager is the default");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// At once, but for effects that a crash must not contradict. A crash takes back what was not saved, the clients
@@ -50,6 +58,13 @@ impl Default for SaveOptions {
 }
 
 /// What a session holds in memory, in bytes. Made on demand; the parts are estimates, the limits that bound them are not.
+///
+/// ```
+/// use windlass_engine::Account;
+///
+/// let account = Account { record: 900, shadow: 1_000, ..Account::default() };
+/// assert_eq!(account.total(), 1_900);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// The record as it was saved last, the state for the most part; 0 while none was.

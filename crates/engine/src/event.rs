@@ -10,6 +10,16 @@ use windlass_protocol::{EventId, FrameNumber};
 use crate::record::{ClientRecord, EventRecord, LostRecord};
 
 /// Who hears an event.
+///
+/// ```
+/// use windlass_engine::Audience;
+///
+/// let who = |audience| match audience {
+///     Audience::Caller => "the page that asked",
+///     Audience::Session => "every page of the session",
+/// };
+/// assert_eq!(who(Audience::Caller), "the page that asked");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// The client whose action caused it; without one, every client.

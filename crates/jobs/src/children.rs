@@ -64,6 +64,23 @@ use crate::task::{Callback, FutureCallback, Task, TypedTask};
 ///
 /// A job may start children down to [`DEPTH_MAX`](crate::DEPTH_MAX) levels, and hold [`CHILDREN_MAX`](crate::CHILDREN_MAX)
 /// that it has not collected.
+///
+/// ```
+/// use windlass_jobs::Job;
+///
+/// type Error = Box<dyn std::error::Error + Send + Sync>;
+///
+/// fn squares(job: &Job) -> Result<Vec<u64>, Error> {
+///     let mut first = job.children("square");
+///     first.start(|_| Ok::<u64, Error>(4))?;
+///     let ended = first.join_all()?.len(); // whatever became of them
+///     job.log(format!("{ended} have ended"));
+///     let mut second = job.children("square");
+///     second.start(|_| Ok(9))?;
+///     second.try_join_all() // all values, or the first error
+/// }
+/// # let _ = squares;
+/// ```
 #[must_use = "what is not collected is cancelled when this is dropped"]
 pub struct Children<'j, T: Send + 'static, E: Send + 'static> {
     brood: Brood<T, E>,
@@ -82,6 +99,25 @@ pub struct Children<'j, T: Send + 'static, E: Send + 'static> {
 ///         runs.start_future(move |_| async move { Ok(n) })?; // on the runtime
 ///     }
 ///     Ok(runs.try_join_all().await?.into_iter().sum())
+/// }
+/// # let _ = sum;
+/// ```
+///
+/// ```
+/// use windlass_jobs::FutureJob;
+///
+/// type Error = Box<dyn std::error::Error + Send + Sync>;
+///
+/// async fn sum(job: FutureJob) -> Result<u64, Error> {
+///     let mut first = job.children("square");
+///     first.start(|_| Ok::<u64, Error>(4))?;
+///     let mut sum = 0;
+///     while let Some(run) = first.join_next().await? {
+///         sum += run.result()?;
+///     }
+///     let mut second = job.children("square");
+///     second.start(|_| Ok::<u64, Error>(9))?;
+///     Ok(sum + second.join_all().await?.len() as u64)
 /// }
 /// # let _ = sum;
 /// ```

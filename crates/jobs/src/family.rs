@@ -28,6 +28,23 @@ pub const CHILDREN_MAX: usize = 10_000;
 pub const AT_ONCE_MAX: usize = 256;
 
 /// How one of the jobs of a job ended.
+///
+/// ```
+/// use windlass_jobs::{Cancelled, Job, Unfinished};
+///
+/// fn both(job: &Job) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+///     let mut runs = job.children("part");
+///     runs.start(|_| Ok::<u64, Box<dyn std::error::Error + Send + Sync>>(1))?;
+///     runs.start_named("other", |_| Ok(2))?;
+///     let mut sum = 0;
+///     for run in runs.join_all()? {
+///         job.log(format!("{} {}: {:?} after {} attempts", run.name, run.number, run.elapsed, run.attempts));
+///         sum += run.result()?; // its value, its error, or an `Unfinished`
+///     }
+///     Ok(sum)
+/// }
+/// # let _ = both;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Child<T, E> {
@@ -65,6 +82,27 @@ impl<T, E> Child<T, E> {
 }
 
 /// A child returned neither a value nor an error.
+///
+/// ```
+/// use windlass_jobs::{Job, Unfinished};
+///
+/// type Error = Box<dyn std::error::Error + Send + Sync>;
+///
+/// fn first(job: &Job) -> Result<u64, Error> {
+///     let mut runs = job.children("part");
+///     runs.start(|_| Ok::<u64, Error>(7))?;
+///     match runs.try_join_all() {
+///         Ok(values) => Ok(values[0]),
+///         Err(error) => {
+///             if let Some(Unfinished { number, name, why, .. }) = error.downcast_ref() {
+///                 job.log(format!("run {number} of {name}: {why}"));
+///             }
+///             Err(error)
+///         }
+///     }
+/// }
+/// # let _ = first;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unfinished {

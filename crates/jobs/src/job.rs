@@ -142,6 +142,19 @@ impl Spec {
 }
 
 /// The error with which a callback that was told to stop returns.
+///
+/// ```
+/// use windlass_jobs::{Cancelled, Job};
+///
+/// fn count(job: &Job, to: u64) -> Result<u64, Cancelled> {
+///     for _ in 0..to {
+///         job.checkpoint()?; // told to stop: `Cancelled` is what it returns with
+///     }
+///     Ok(to)
+/// }
+/// # let _ = count;
+/// assert_eq!(Cancelled.to_string(), "the job was told to stop");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cancelled;
 
@@ -157,6 +170,44 @@ impl Error for Cancelled {}
 ///
 /// All methods take `&self` and may be called from several threads, scoped ones say. Once the end is reported they
 /// do nothing, and `checkpoint` and `emit` return an error.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use windlass_jobs::{Cancelled, End, Job, Pool, PoolOptions, Report, Spec};
+///
+/// fn sum(job: &Job) -> Result<u64, Cancelled> {
+///     assert_eq!((job.name(), job.attempt(), job.number()), ("sum", 1, None));
+///     assert!(!job.handle().is_over());
+///     job.text("adding");
+///     job.log(format!("from 1 to 100, with the key {:?}", job.key()));
+///     let mut sum = 0;
+///     for n in 1..=100 {
+///         job.checkpoint()?; // the place to stop
+///         sum += n;
+///         job.progress(n, 100);
+///     }
+///     if job.is_cancelled() {
+///         job.log("told to stop, but it was nearly done");
+///     }
+///     job.fraction(1.0);
+///     job.emit(sum)?; // a partial result
+///     let mut squares = job.children("square"); // jobs of its own
+///     squares.start(|_| Ok::<u64, Cancelled>(5 * 5)).expect("there is room");
+///     let square = squares.join_next()?.expect("one was started");
+///     if square.end != End::Done(25) {
+///         job.give_up(); // trying again would not help
+///         return Err(Cancelled);
+///     }
+///     Ok(sum)
+/// }
+///
+/// let pool = Pool::new(PoolOptions { threads: 1, ..PoolOptions::default() });
+/// let (tx, rx) = mpsc::channel();
+/// let sink = move |report| if let Report::Ended(end) = report { tx.send(end).expect("someone listens") };
+/// pool.submit(Spec::new("sum", 1), sum, sink)?;
+/// assert_eq!(rx.recv()?, End::Done(5_050));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Job {
     pub(crate) task: Arc<dyn Task>,
 }
@@ -311,6 +362,22 @@ impl fmt::Debug for Job {
 /// What a callback that is a future holds of its own job: a [`Job`] whose `emit` waits without holding a thread.
 ///
 /// When the job is told to stop, the future is dropped at its next `await`; it need not ask.
+///
+/// ```
+/// use windlass_jobs::{Cancelled, FutureJob};
+///
+/// async fn words(job: FutureJob, text: String) -> Result<usize, Cancelled> {
+///     for word in text.split(' ') {
+///         job.emit(word).await?; // a partial result; it waits for room
+///     }
+///     let mut lengths = job.children("length");
+///     lengths.start(move |_| Ok::<usize, Cancelled>(text.len())).expect("there is room");
+///     let ended = lengths.join_all().await?;
+///     job.progress(1, 1); // and whatever else a `Job` can
+///     Ok(ended.len())
+/// }
+/// # let _ = words;
+/// ```
 pub struct FutureJob(pub(crate) Job);
 
 impl FutureJob {

@@ -9,6 +9,14 @@ use crate::schedule::{PERIOD_MAX, PERIOD_MIN};
 use crate::task::BoxFuture;
 
 /// The settings of a pool.
+///
+/// ```
+/// use windlass_jobs::{Pool, PoolOptions};
+///
+/// let options = PoolOptions { name: "heavy".into(), threads: 2, queue_max: 10, nice: 0, ..PoolOptions::default() };
+/// let pool = Pool::new(options);
+/// assert_eq!(pool.stats().running, 0);
+/// ```
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
     /// The name of its threads, which get a number behind it. `jobs` by default.
@@ -114,6 +122,14 @@ impl Error for SubmitError {
 }
 
 /// What a pool is busy with.
+///
+/// ```
+/// use windlass_jobs::{Pool, PoolOptions, Stats};
+///
+/// let pool = Pool::new(PoolOptions { threads: 1, ..PoolOptions::default() });
+/// let Stats { queued, running, .. } = pool.stats();
+/// assert_eq!((queued, running), (0, 0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

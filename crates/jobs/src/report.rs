@@ -48,6 +48,24 @@ pub enum Report<T, E> {
 }
 
 /// How a job ended.
+///
+/// ```
+/// use windlass_jobs::End;
+///
+/// fn told(end: End<u64, std::io::Error>) -> String {
+///     match end {
+///         End::Done(value) => format!("it is {value}"),
+///         End::Failed(error) => error.to_string(),
+///         End::Panicked(text) => format!("a bug: {text}"),
+///         End::Cancelled => "stopped".into(),
+///         End::TimedOut => "too slow".into(),
+///         End::Lost => "the server went down".into(),
+///         _ => "something newer".into(),
+///     }
+/// }
+/// assert_eq!(told(End::Done(7)), "it is 7");
+/// assert_eq!(told(End::Lost), "the server went down");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End<T, E> {

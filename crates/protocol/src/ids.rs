@@ -226,6 +226,14 @@ impl FromStr for JobId {
 
 /// A run that a job has started itself, or that such a run has. `"epoch.n.number"` on the wire, with a further number for
 /// each level of nesting.
+///
+/// ```
+/// use windlass_protocol::{ChildId, JobId};
+///
+/// let id: ChildId = "7.1.3".parse().unwrap();
+/// assert_eq!((id.job, &*id.path), ("7.1".parse::<JobId>().unwrap(), &[3][..]));
+/// assert_eq!(id.to_string(), "7.1.3");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ChildId {
     /// The job at the top.

@@ -45,6 +45,11 @@ impl<T> Private<T> {
     }
 
     /// The value itself.
+    ///
+    /// ```
+    /// let password = windlass_sync::Private::new("secret");
+    /// assert_eq!(password.into_inner(), "secret");
+    /// ```
     #[must_use]
     pub fn into_inner(self) -> T {
         self.0

@@ -31,6 +31,28 @@ const BLOCK_CHUNKS: usize = 32;
 /// rows.sort_by_key(|row| std::cmp::Reverse(*row));
 /// assert_eq!((rows.len(), rows[0], rows.last()), (999, 999, Some(&1)));
 /// ```
+///
+/// ```
+/// use windlass_sync::SyncVec;
+///
+/// let mut rows = SyncVec::new();
+/// assert!(rows.is_empty());
+/// rows.push(3);
+/// rows.insert(0, 1);
+/// rows.extend([2, 9, 8]);
+/// rows.sort_by(|a, b| a.cmp(b));
+/// rows.swap(0, 1);
+/// rows.move_row(4, 0);
+/// assert_eq!(rows.to_vec(), [9, 2, 1, 3, 8]);
+/// rows.retain(|row| *row != 1);
+/// assert_eq!(rows.pop(), Some(8));
+/// rows.iter_mut().for_each(|row| *row *= 10);
+/// *rows.get_mut(0).unwrap() += 1;
+/// assert_eq!((rows.first(), rows.get(1), rows.iter().count()), (Some(&91), Some(&20), 3));
+/// rows.truncate(1);
+/// rows.clear();
+/// assert!(rows.is_empty());
+/// ```
 pub struct SyncVec<T> {
     blocks: Vec<Block<T>>,
     len: usize,

@@ -43,6 +43,11 @@ impl<T> Tracked<T> {
 
 impl<T: Clone> Tracked<T> {
     /// The value itself, copied if a clone of it is elsewhere.
+    ///
+    /// ```
+    /// let rows = windlass_sync::Tracked::new(vec![1, 2]);
+    /// assert_eq!(rows.into_inner(), [1, 2]);
+    /// ```
     #[must_use]
     pub fn into_inner(self) -> T {
         Arc::unwrap_or_clone(self.value)

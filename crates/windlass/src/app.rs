@@ -52,6 +52,46 @@ use crate::{Callback, Cx, Error, Handle, Outcome, Result};
 /// assert!(server.addr().port() > 0);
 /// # Ok(()) }
 /// ```
+///
+/// ```
+/// use windlass::{JobOptions, Limits, PoolOptions, prelude::*};
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { rows: Vec<(u64, String)>, log: Vec<String> }
+///
+/// #[derive(Serialize)]
+/// struct Shown { lines: usize }
+///
+/// struct Short;
+///
+/// impl View<Demo> for Short {
+///     fn view(state: &Demo) -> impl Serialize + '_ { Shown { lines: state.log.len() } }
+/// }
+///
+/// let app = App::new(Demo::default)
+///     .view(Short) // what pages see of it
+///     .key("rows", "0") // what tells rows apart
+///     .action("say", |state, _cx, line: String| state.log.push(line)).in_place()
+///     .page(page!("src"))
+///     .limits(Limits { actions_per_second: 50, ..Limits::default() })
+///     .messages_per_second(100)
+///     .bytes_per_second(64 * 1024)
+///     .handshakes_max(200)
+///     .sessions_max(10_000)
+///     .expire_after(Duration::from_secs(3_600))
+///     .parked_max(1_000)
+///     .parked_bytes_max(64 * 1024 * 1024)
+///     .public_url("https://demo.example.org/app")
+///     .allowed_origin("https://www.example.org")
+///     .require_origin(true)
+///     .drain(Duration::from_secs(5))
+///     .command_folder("runs")
+///     .development(false);
+/// let mut t = app.test();
+/// t.send("say", "hello");
+/// assert_eq!(t.document()["lines"], 1);
+/// # let _ = (JobOptions::new(), PoolOptions::default());
+/// ```
 #[must_use = "an app does nothing before `serve`, `bind` or `build`"]
 pub struct App<S: State, V = Whole, M = Untyped> {
     pub(crate) init: Box<dyn Fn() -> S + Send + Sync>,
@@ -453,6 +493,22 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
     }
 
     /// Registers a named callback, which [`Cx::start`] starts. See [`Callback`].
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Demo { count: i64 }
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Count { to: u64 }
+    ///
+    /// impl Callback<Demo> for Count {
+    ///     const NAME: &'static str = "count";
+    ///     type Output = u64;
+    ///
+    ///     fn run(&self, _: &Job) -> Result<u64> { Ok(self.to) }
+    /// }
+    /// let app = App::new(Demo::default).callback::<Count>();
+    /// # let _ = app;
+    /// ```
     pub fn callback<C: Callback<S>>(mut self) -> Self {
         if C::NAME.is_empty() || C::NAME.len() > windlass_protocol::limits::NAME_BYTES_MAX {
             self.problems.push(format!("\"{}\" cannot be a callback: 1 to 128 bytes", C::NAME));
@@ -675,6 +731,15 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
     /// # Errors
     ///
     /// As [`App::bind`].
+    ///
+    /// ```no_run
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Demo { count: i64 }
+    /// #[tokio::main]
+    /// async fn main() -> Result {
+    ///     App::new(Demo::default).serve("127.0.0.1:8080").await
+    /// }
+    /// ```
     pub async fn serve(self, addr: impl ToSocketAddrs + std::fmt::Display) -> Result {
         let server = self.bind(addr).await?;
         // Before the line: whoever reads it may end the server at once.

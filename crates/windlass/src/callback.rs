@@ -123,6 +123,33 @@ impl<T: 'static> Draft<T> {
 /// }
 /// # let _ = App::new(Demo::default).action("train", train);
 /// ```
+///
+/// ```
+/// use windlass::{Disconnect, JobOptions, PoolOptions, prelude::*};
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { parts: u64 }
+///
+/// fn work(_: &mut Demo, cx: &mut Cx<Demo>, (): ()) -> Result {
+///     cx.long_callback("work", |job| job.emit(1).map_err(Error::from))
+///         .options(JobOptions::new().timeout(Duration::from_secs(60)))
+///         .pool("heavy")
+///         .key("work of today")
+///         .hard_timeout(Duration::from_secs(90))
+///         .on_disconnect(Disconnect::Continue)
+///         .cancellable_by_page(false)
+///         .show_log()
+///         .on_partial(|state: &mut Demo, _cx, part: u64| state.parts += part)
+///         .start()?;
+///     cx.long_callback("tidy", |_| Ok(())).hidden().start()?;
+///     Ok(())
+/// }
+/// let heavy = PoolOptions { threads: 1, ..PoolOptions::default() };
+/// let mut t = App::new(Demo::default).pool("heavy", heavy).action("work", work).test();
+/// t.send("work", ());
+/// t.jobs().finish("work");
+/// assert_eq!(t.state().parts, 1);
+/// ```
 #[must_use = "a long callback does nothing before `start`"]
 pub struct LongCallback<'c, S: State, T> {
     cx: &'c mut Cx<S>,
@@ -218,6 +245,19 @@ impl<'c, S: State, T: Send + 'static> LongCallback<'c, S, T> {
     /// Only for programs that cannot read it from their standard input, and that know `--`: every user of the machine
     /// can read a command line. At most 256 values and 16 KiB of them. [`start`](Self::start) gives an error for
     /// a callback that is no command.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # #[derive(Clone, Default, Serialize)] struct Demo { pages: u64 }
+    /// fn count(_: &mut Demo, cx: &mut Cx<Demo>, file: String) -> Result {
+    ///     cx.command::<u64>("pages", &()) // registered with `App::command`
+    ///         .arg(&file)
+    ///         .on_status(|state: &mut Demo, _cx, status| if let Status::Done(pages) = status { state.pages = pages })
+    ///         .start()
+    ///         .map(drop)
+    /// }
+    /// # let _ = App::new(Demo::default).action("count", count);
+    /// ```
     pub fn arg(mut self, value: impl AsRef<str>) -> Self {
         self.draft = self.draft.arg(&self.name, value.as_ref());
         self

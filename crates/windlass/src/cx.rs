@@ -119,6 +119,20 @@ impl<S: State> Cx<S> {
     }
 
     /// Shows a message with an id, a title or a duration; a later one with the same id takes its place.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Demo { count: i64 }
+    ///
+    ///
+    /// let mut t = App::new(Demo::default).test();
+    /// t.update(|_, cx| cx.notify_with(Notify::new(Level::Info, "1 of 3").id("upload")));
+    /// t.update(|_, cx| cx.close_notify("upload"));
+    /// let kinds: Vec<_> = t.events().into_iter().map(|event| event.kind).collect();
+    /// assert_eq!(kinds, ["notify", "close_notify"]);
+    /// ```
     pub fn notify_with(&mut self, notify: Notify) {
         self.tell().notify_with(notify);
     }
@@ -142,6 +156,19 @@ impl<S: State> Cx<S> {
     /// # Errors
     ///
     /// A url with a scheme or a host is refused.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Demo { count: i64 }
+    ///
+    ///
+    /// let app = App::new(Demo::default).action("bill", |_, cx: &mut Cx<Demo>, ()| cx.download("/bill.pdf", Some("bill.pdf")));
+    /// let mut t = app.test();
+    /// t.send("bill", ());
+    /// assert_eq!(t.events()[0].body["url"], "/bill.pdf");
+    /// ```
     pub fn download(&mut self, url: impl Into<String>, name: Option<&str>) -> Result {
         self.tell().download(url, name)
     }
@@ -230,6 +257,21 @@ impl<S: State> Cx<S> {
     }
 
     /// Asks a job of this session to end.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Demo { count: i64 }
+    ///
+    ///
+    /// fn restart(_: &mut Demo, cx: &mut Cx<Demo>, (): ()) -> Result {
+    ///     let job = cx.long_callback("count", |job| { job.checkpoint()?; Ok(()) }).start()?;
+    ///     cx.cancel_job(job); // it is asked to end when this turn is over
+    ///     Ok(())
+    /// }
+    /// # let _ = App::new(Demo::default).action("restart", restart);
+    /// ```
     pub fn cancel_job(&mut self, job: JobId) {
         self.turn.cancel(job);
     }
@@ -318,6 +360,23 @@ impl<S: State> Cx<S> {
     }
 
     /// Whether this action may have been applied before, and a crash of the server has undone it.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Demo { count: i64 }
+    ///
+    ///
+    /// fn greet(state: &mut Demo, cx: &mut Cx<Demo>, (): ()) {
+    ///     state.count += 1;
+    ///     if !cx.replayed() {
+    ///         println!("{:?} of {:?} says hello for the first time", cx.caller(), cx.identity());
+    ///     }
+    /// }
+    /// let mut t = App::new(Demo::default).action("greet", greet).test();
+    /// assert!(t.send("greet", ()).is_applied());
+    /// ```
     #[must_use]
     pub fn replayed(&self) -> bool {
         self.turn.replayed()
@@ -325,6 +384,26 @@ impl<S: State> Cx<S> {
 }
 
 /// What is told to a chosen audience. See [`Cx::to`].
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// let mut t = App::new(Demo::default).test();
+/// t.update(|_, cx| {
+///     cx.to(Audience::Session).must().notify(Level::Info, "kept for pages that are away");
+///     cx.to(Audience::Session).latest("price").emit("price", &12)?;
+///     cx.to(Audience::Session).notify_with(Notify::new(Level::Info, "two left").id("stock").title("Stock"));
+///     cx.to(Audience::Session).close_notify("stock");
+///     cx.to(Audience::Caller).download("/bill.pdf", Some("bill.pdf"))?;
+///     cx.to(Audience::Caller).navigate("/thanks")
+/// });
+/// let kinds: Vec<_> = t.events().into_iter().map(|event| event.kind).collect();
+/// assert!(kinds.contains(&"download".to_owned()) && kinds.contains(&"navigate".to_owned()));
+/// ```
 #[must_use = "an audience alone hears nothing"]
 pub struct To<'c, S: State> {
     cx: &'c mut Cx<S>,
@@ -426,6 +505,18 @@ fn same_origin(url: String) -> Result<String> {
 }
 
 /// How much a message matters.
+///
+/// ```
+/// use windlass::Level;
+///
+/// let level = |left: u32| match left {
+///     0 => Level::Error,
+///     1..=5 => Level::Warning,
+///     6..=50 => Level::Info,
+///     _ => Level::Success,
+/// };
+/// assert_eq!(level(3), Level::Warning);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -482,6 +573,13 @@ impl Notify {
     }
 
     /// A line above the text.
+    ///
+    /// ```
+    /// use windlass::{Level, Notify};
+    ///
+    /// let notice = Notify::new(Level::Success, "Your order is on its way").title("Thank you");
+    /// # let _ = notice;
+    /// ```
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());

@@ -6,6 +6,16 @@ use std::fmt;
 use windlass_engine::Fault;
 
 /// What handlers, callbacks and the server's own functions return.
+///
+/// ```
+/// use windlass::Result;
+///
+/// fn parsed(text: &str) -> Result<u64> {
+///     Ok(text.parse::<u64>()?) // every error can be given on
+/// }
+/// assert_eq!(parsed("7").unwrap(), 7);
+/// assert!(parsed("x").is_err());
+/// ```
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// An error with a code and a text.
@@ -50,12 +60,25 @@ impl Error {
     }
 
     /// A bounded queue is full: try again later.
+    ///
+    /// ```
+    /// let error = windlass::Error::busy("the printer");
+    /// assert!(!error.is_internal() && !error.code.is_empty());
+    /// ```
     #[must_use]
     pub fn busy(what: &str) -> Self {
         Self::refuse("busy", format!("{what} is full, try again later"))
     }
 
     /// Whether its text is kept from the page outside development.
+    ///
+    /// ```
+    /// use windlass::Error;
+    ///
+    /// let from_below: Error = "x".parse::<u64>().unwrap_err().into();
+    /// assert!(from_below.is_internal(), "the page hears only of an id");
+    /// assert!(!Error::refuse("sold_out", "none is left").is_internal());
+    /// ```
     #[must_use]
     pub fn is_internal(&self) -> bool {
         self.internal

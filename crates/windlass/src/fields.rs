@@ -45,6 +45,31 @@ impl<S: State> Field<S> {
 }
 
 /// What a page has written, for [`App::on_change`].
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Serialize)]
+/// struct Todo { id: u64, text: String }
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Todos { todos: Vec<Todo>, changed: Vec<u64> }
+///
+/// let app = App::new(Todos::default)
+///     .row_field("todos.text", "id", |state, id: &u64| {
+///         state.todos.iter_mut().find(|todo| todo.id == *id).map(|todo| &mut todo.text)
+///     })
+///     .on_change(|state: &mut Todos, _cx, written| {
+///         if written.path() == "todos.text" {
+///             state.changed.push(written.key()?);
+///         }
+///         Ok::<(), Error>(())
+///     });
+/// let mut t = app.test();
+/// t.update(|state, _| state.todos.push(Todo { id: 7, text: String::new() }));
+/// t.send("$set", serde_json::json!({ "path": ["todos", { "id": 7 }, "text"], "value": "milk" }));
+/// assert_eq!((&*t.state().todos[0].text, &*t.state().changed), ("milk", &[7][..]));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'a> {
     pub(crate) path: &'static str,

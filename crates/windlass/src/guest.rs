@@ -22,6 +22,21 @@ use crate::server::OpenConnection;
 use crate::{App, Error, Result, random};
 
 /// What shares a session. See [`App::session_per`].
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// use windlass::Per;
+///
+/// let app = App::new(Demo::default).session_per(Per::Browser); // all tabs of a browser show the same
+/// # let _ = app;
+/// assert_eq!(Per::default(), Per::Tab);
+/// assert_ne!(Per::User, Per::Browser);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Per {
     /// Each tab has its own.
@@ -34,6 +49,14 @@ pub enum Per {
 }
 
 /// Somebody whom the app knows. See [`App::authenticate`].
+///
+/// ```
+/// use std::time::Duration;
+/// use windlass::Identity;
+///
+/// let ann = Identity::new("account 17").expires_in(Duration::from_secs(3_600));
+/// assert_eq!(ann.subject(), "account 17");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     subject: Arc<str>,
@@ -83,6 +106,20 @@ pub(crate) struct Guest {
 }
 
 /// What becomes of a stranger's session when they log in. See [`App::on_login`].
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// use windlass::Login;
+///
+/// let app = App::new(Demo::default).on_login(Login::Fresh);
+/// # let _ = app;
+/// assert_eq!(Login::default(), Login::Keep);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Login {
     /// It goes on, with another token and without the other pages that it had.

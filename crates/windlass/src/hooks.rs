@@ -38,6 +38,21 @@ impl<S: State> Default for Hooks<S> {
 
 /// The page that a session is made for, or that it has gone to. The address is what the page says: anybody can write
 /// there what they like.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Shop { shelf: String, customer: Option<String> }
+///
+/// let app = App::new(Shop::default).on_init(|state: &mut Shop, _cx, visit| {
+///     if visit.untrusted_path() == "/shop" {
+///         state.shelf = visit.untrusted_query().to_owned();
+///     }
+///     state.customer = visit.identity().map(str::to_owned);
+/// });
+/// # let _ = app;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visit {
     page: String,
@@ -90,6 +105,22 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// Something that an app's own code has failed at. Whatever it did was taken back.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Shop { problems: Vec<String> }
+///
+/// let app = App::new(Shop::default)
+///     .action("order", |_: &mut Shop, _cx, _: u32| -> Result { Err(Error::refuse("sold_out", "none is left")) })
+///     .on_error(|state: &mut Shop, _cx, failure| {
+///         state.problems.push(format!("{} failed with {}: {}", failure.what(), failure.code(), failure.text()));
+///     });
+/// let mut t = app.test();
+/// t.send("order", 7);
+/// assert_eq!(t.state().problems, ["order failed with sold_out: none is left"]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Failure<'a> {
     pub(crate) what: &'a str,

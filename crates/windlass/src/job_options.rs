@@ -24,6 +24,20 @@ use crate::{Error, Result};
 ///     .again(Again::Refuse);
 /// # let _ = options;
 /// ```
+///
+/// ```
+/// use std::time::Duration;
+/// use windlass::{Disconnect, JobOptions, Retry};
+///
+/// let careful = JobOptions::new()
+///     .retry(Retry::times(3))
+///     .hard_timeout(Duration::from_secs(600))
+///     .on_disconnect(Disconnect::CancelAfter(Duration::from_secs(30)))
+///     .cancellable_by_page(false)
+///     .show_log();
+/// let quiet = JobOptions::new().hidden();
+/// # let _ = (careful, quiet);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing by themselves"]
 pub struct JobOptions {
@@ -44,6 +58,18 @@ pub struct JobOptions {
 /// What happens when a callback is started while another with its key, in the same session, has not ended.
 ///
 /// The key is the callback's name unless [`key`](JobOptions::key) says another.
+///
+/// ```
+/// use windlass::{Again, JobOptions};
+///
+/// let options = |again| JobOptions::new().key("report").again(again);
+/// let sides = options(Again::Allow); // both run
+/// let once = options(Again::Refuse); // the second start fails with `already_running`
+/// let latest = options(Again::Replace); // the first is cancelled
+/// let all = options(Again::Queue); // the second waits
+/// # let _ = (sides, once, latest, all);
+/// assert_eq!(Again::default(), Again::Allow);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Again {
@@ -59,6 +85,18 @@ pub enum Again {
 }
 
 /// What happens to a job when the last page of its session has gone.
+///
+/// ```
+/// use std::time::Duration;
+/// use windlass::{Disconnect, JobOptions};
+///
+/// let options = |policy| JobOptions::new().on_disconnect(policy);
+/// let training = options(Disconnect::Continue);
+/// let preview = options(Disconnect::Cancel);
+/// let answer = options(Disconnect::CancelAfter(Duration::from_secs(60)));
+/// # let _ = (training, preview, answer);
+/// assert_eq!(Disconnect::default(), Disconnect::Continue);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disconnect {

@@ -135,6 +135,20 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
 }
 
 /// How often each limit was reached since the app was built. See [`Live::refusals`](crate::Live::refusals).
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// let live = App::new(Demo::default).build()?;
+/// let refusals = live.refusals();
+/// assert_eq!(refusals, windlass::Refusals::default(), "nobody was turned away so far");
+/// println!("{} connections too many, {} strange origins", refusals.connections, refusals.origins);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusals {

@@ -22,6 +22,27 @@ use crate::server::hosts_checked;
 use crate::{Account, Blocked, Cx, Error, Outcome, Refusals, Result, Stats, hub, lock, upgrade};
 
 /// A running app: cheap to clone, and alive as long as its sessions are wanted.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// # async fn run() -> Result {
+/// let live = App::new(Demo::default).build()?;
+/// let site: axum::Router = axum::Router::new().nest("/app", live.router());
+/// # let _ = site;
+/// for (pool, stats) in live.pools() {
+///     println!("{pool}: {} run, {} wait", stats.running, stats.queued);
+/// }
+/// # let id: windlass::SessionId = "0f1e2d3c4b5a69788796a5b4".parse().unwrap();
+/// live.handle(id).update(|state, _cx| state.count += 1)?;
+/// assert_eq!(live.logout("account 17"), 0, "it had no page");
+/// live.drain(Duration::from_secs(5)).await
+/// # }
+/// ```
 pub struct Live<S: State> {
     pub(crate) hub: Arc<Hub<S>>,
     router: Router,
@@ -321,6 +342,19 @@ impl<S: State> Live<S> {
 }
 
 /// How many sessions there are, and what they take up. Given by [`Live::totals`].
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// let live = App::new(Demo::default).build()?;
+/// let totals = live.totals();
+/// assert_eq!((totals.sessions, totals.parked, totals.evicted), (0, 0, 0));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Totals {
@@ -403,6 +437,25 @@ fn origins_checked<S: State>(router: Router, hub: &Arc<Hub<S>>) -> Router {
 }
 
 /// A handle on one session, for whatever is no action: a webhook, a timer, another system.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// # async fn webhook(live: &windlass::Live<Demo>, id: windlass::SessionId) -> Result {
+/// let session = live.handle(id);
+/// assert_eq!(session.session(), id);
+/// session.update(|state, cx| {
+///     state.count += 1;
+///     cx.notify(Level::Info, "paid");
+/// })?;
+/// println!("{}", session.view()?);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Handle<S: State> {
     hub: Arc<Hub<S>>,
     session: SessionId,

@@ -53,6 +53,38 @@ use crate::{Cx, Error, Job, Result, Status};
 ///     .action("train", |_, cx, epochs: u64| cx.start(Train { epochs }).map(drop));
 /// # let _ = app;
 /// ```
+///
+/// ```
+/// use windlass::{JobOptions, prelude::*};
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Chat { answer: String }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Answer { question: String }
+///
+/// impl Callback<Chat> for Answer {
+///     const NAME: &'static str = "answer";
+///     type Output = ();
+///
+///     fn run(&self, job: &Job) -> Result {
+///         for word in self.question.split(' ') {
+///             job.emit(word)?;
+///         }
+///         Ok(())
+///     }
+///
+///     fn on_partial(&self, state: &mut Chat, _cx: &mut Cx<Chat>, value: serde_json::Value) -> Result {
+///         state.answer.push_str(value.as_str().unwrap_or_default());
+///         Ok(())
+///     }
+///
+///     fn options(&self) -> JobOptions {
+///         JobOptions::new().every(Duration::from_secs(1))
+///     }
+/// }
+/// # let _ = App::new(Chat::default).callback::<Answer>();
+/// ```
 pub trait Callback<S: State>: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name, in `$jobs` and wherever the job is written down. It has to stay the same from version to version.
     const NAME: &'static str;
@@ -112,6 +144,27 @@ impl<S: State> Cx<S> {
     /// # Errors
     ///
     /// As [`start`](Self::start).
+    ///
+    /// ```
+    /// # use windlass::{JobOptions, prelude::*};
+    /// # #[derive(Clone, Default, Serialize)] struct Demo { count: i64 }
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Count { to: u64 }
+    ///
+    /// impl Callback<Demo> for Count {
+    ///     const NAME: &'static str = "count";
+    ///     type Output = u64;
+    ///
+    ///     fn run(&self, _: &Job) -> Result<u64> { Ok(self.to) }
+    /// }
+    ///
+    /// fn count(_: &mut Demo, cx: &mut Cx<Demo>, to: u64) -> Result {
+    ///     let options = JobOptions::new().timeout(Duration::from_secs(60));
+    ///     cx.start_with(Count { to }, options).map(drop)
+    /// }
+    /// let app = App::new(Demo::default).callback::<Count>().action("count", count);
+    /// # let _ = app;
+    /// ```
     pub fn start_with<C: Callback<S>>(&mut self, callback: C, options: JobOptions) -> Result<JobId> {
         self.services.knows(C::NAME, TypeId::of::<C>(), type_name::<C>())?;
         let arguments = match self.services.keeps_jobs {

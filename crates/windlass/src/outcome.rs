@@ -5,6 +5,15 @@ use serde::Serialize;
 use crate::{Error, Result};
 
 /// What a handler may return: nothing, a [`Reply`], or a [`Result`] of one of them.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// assert_eq!(().into_reply().unwrap(), None);
+/// assert_eq!(Reply(7).into_reply().unwrap().as_deref(), Some("7"));
+/// let result: Result<Reply<u64>> = Err(Error::refuse("sold_out", "none is left"));
+/// assert_eq!(result.into_reply().unwrap_err().code, "sold_out");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     label = "not something that a page can be answered with",

@@ -11,6 +11,21 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// An action that has blocked, from [`Live::blocked`](crate::Live::blocked).
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// let live = App::new(Demo::default).action("add", |state, _cx, by: i64| state.count += by).build()?;
+/// for windlass::Blocked { action, times, longest, .. } in live.blocked() {
+///     println!("\"{action}\" has held up other sessions {times} times, for up to {longest:?}");
+/// }
+/// assert!(live.blocked().is_empty());
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Blocked {

@@ -17,6 +17,18 @@ use sha2::{Digest, Sha256};
 use crate::{Error, Result};
 
 /// The folder of a page. Made by [`page!`](crate::page!).
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// let page: windlass::Page = page!("src"); // a folder beside the crate's Cargo.toml
+/// let app = App::new(Demo::default).page(page);
+/// # let _ = app;
+/// ```
 #[derive(Clone, Debug)]
 pub struct Page {
     #[doc(hidden)]

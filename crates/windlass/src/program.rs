@@ -26,6 +26,14 @@ use crate::types::Described;
 use crate::{Cx, Error, Handle, Result};
 
 /// What a session's state must be able to do. Every `Clone + Send` type is one.
+///
+/// ```
+/// fn is_state<S: windlass::State>() {}
+///
+/// #[derive(Clone)]
+/// struct Demo { count: i64 }
+/// is_state::<Demo>();
+/// ```
 pub trait State: Clone + Send + 'static {}
 
 impl<S: Clone + Send + 'static> State for S {}
@@ -57,6 +65,17 @@ pub trait View<S>: 'static {
 }
 
 /// The view that shows the whole state.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// let t = App::new(Demo::default).view(windlass::Whole).test(); // as without `view`
+/// assert_eq!(t.document()["count"], 0);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Whole;
 

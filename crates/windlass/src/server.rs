@@ -90,6 +90,20 @@ impl<S: State> Server<S> {
     /// # Errors
     ///
     /// When the operating system gives no signals.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    ///
+    /// #[derive(Clone, Default, Serialize)]
+    /// struct Demo { count: i64 }
+    ///
+    ///
+    /// # async fn main_() -> Result {
+    /// let server = App::new(Demo::default).bind("127.0.0.1:0").await?;
+    /// println!("listening on {}", server.addr());
+    /// server.run().await
+    /// # }
+    /// ```
     pub async fn run(self) -> Result {
         let signals = Signals::new()?;
         self.run_with(signals).await

@@ -25,6 +25,29 @@ pub enum Status<T> {
 }
 
 /// How a running job is getting on.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// #[derive(Clone, Default, Serialize)]
+/// struct Demo { count: i64 }
+///
+///
+/// fn train(_: &mut Demo, cx: &mut Cx<Demo>, (): ()) -> Result {
+///     cx.long_callback("train", |job| { job.progress(1, 4); Ok(()) })
+///         .every(Duration::from_secs(5))
+///         .on_status(|state: &mut Demo, _cx, status| if let Status::Running(running) = status {
+///             state.count = running.tick as i64;
+///             println!("{:.0?}, {:?} done, {:?} to go", running.elapsed, running.progress, running.eta);
+///         })
+///         .start()
+///         .map(drop)
+/// }
+/// let mut t = App::new(Demo::default).action("train", train).test();
+/// t.send("train", ());
+/// t.advance(Duration::from_secs(5));
+/// assert_eq!(t.state().count, 1);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Running {
@@ -62,6 +85,19 @@ impl Running {
 }
 
 /// The status as Taipy has it: a number while the callback runs, true or false at its end. See [`Status::classic`].
+///
+/// ```
+/// use windlass::{Classic, Status};
+///
+/// let told = |classic| match classic {
+///     Classic::Tick(periods) => format!("still running after {periods}"),
+///     Classic::Ended(true) => "finished".to_owned(),
+///     Classic::Ended(false) => "failed".to_owned(),
+/// };
+/// let (classic, value) = Status::Done(1).classic();
+/// assert_eq!((&*told(classic), value), ("finished", Some(1)));
+/// assert_eq!(told(Classic::Tick(3)), "still running after 3");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Classic {
     /// It runs: how many periods have passed.
@@ -72,6 +108,19 @@ pub enum Classic {
 
 impl<T> Status<T> {
     /// Whether nothing comes after it.
+    ///
+    /// ```
+    /// use windlass::Status;
+    ///
+    /// let ends = [Status::Done(1), Status::Cancelled, Status::TimedOut, Status::Lost];
+    /// assert!(ends.iter().all(Status::is_terminal));
+    /// let told = |status: Status<u64>| match status {
+    ///     Status::Running(running) => format!("running for {:?}", running.elapsed),
+    ///     Status::Failed(error) => error.text.to_string(),
+    ///     other => format!("{}", other.is_terminal()),
+    /// };
+    /// assert_eq!(told(Status::Lost), "true");
+    /// ```
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         !matches!(self, Self::Running(_))

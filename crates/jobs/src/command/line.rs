@@ -13,6 +13,11 @@ use serde_json::value::RawValue;
 ///
 /// A message that is longer ends the command; a longer line of the log is cut. 64 KiB is as much as a pipe holds,
 /// and what is larger belongs in a file, or in several partial results.
+///
+/// ```
+/// let line = format!("{{\"partial\":\"{}\"}}", "x".repeat(60_000));
+/// assert!(line.len() <= windlass_jobs::COMMAND_LINE_BYTES_MAX);
+/// ```
 pub const COMMAND_LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Cuts what is read into lines, and holds at most one of them.

@@ -34,6 +34,36 @@ use crate::{Error, Job};
 /// t.jobs().done("answer", 3_u32);
 /// assert!(t.state().ended);
 /// ```
+///
+/// ```
+/// # use windlass::prelude::*;
+/// # #[derive(Clone, Default, Serialize)] struct Demo { ends: Vec<String> }
+/// fn work(_: &mut Demo, cx: &mut Cx<Demo>, name: String) -> Result {
+///     cx.long_callback(name, |_| Ok(()))
+///         .every(Duration::from_secs(1))
+///         .on_status(|state: &mut Demo, _cx, status| state.ends.push(match status {
+///             Status::Running(_) => "running".into(),
+///             Status::Done(()) => "done".into(),
+///             Status::Failed(error) => format!("failed: {}", error.is_internal()),
+///             _ => "cancelled".into(),
+///         }))
+///         .start()
+///         .map(drop)
+/// }
+/// let mut t = App::new(Demo::default).action("work", work).test();
+/// for name in ["a", "b", "c", "d"] {
+///     t.send("work", name);
+/// }
+/// assert_eq!(t.jobs().running(), ["a", "b", "c", "d"]);
+/// t.jobs().with("a", |job| job.text("half way"));
+/// t.jobs().tick("a");
+/// t.jobs().finish("a"); // runs it
+/// t.jobs().fail("b", Error::refuse("own", "as asked"));
+/// t.jobs().panic("c", "a bug");
+/// t.jobs().cancel("d");
+/// assert!(t.state().ends.contains(&"done".to_owned()));
+/// assert!(t.jobs().running().is_empty());
+/// ```
 pub struct Jobs<'t, S: State> {
     pub(super) test: &'t mut Test<S>,
 }

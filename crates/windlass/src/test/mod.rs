@@ -107,6 +107,21 @@ pub use self::jobs::Jobs;
 pub use self::page::{Answer, Event};
 
 /// An app in a test. See the [module](self) for what it can do, and where it differs from a server.
+///
+/// ```
+/// # use windlass::prelude::*;
+/// # #[derive(Clone, Default, Serialize)] struct Demo { count: i64 }
+/// let mut t = App::new(Demo::default).action("add", |state, _cx, by: i64| state.count += by).test();
+/// let first = t.tab();
+/// let second = t.second_tab();
+/// assert_ne!(first, second);
+/// t.switch_to(first);
+/// t.send("add", 2);
+/// t.reload(); // as a person does
+/// assert!(t.is_connected() && !t.is_parked());
+/// assert_eq!((t.document()["count"].clone(), t.elapsed()), (2.into(), Duration::ZERO));
+/// assert!(t.jobs().running().is_empty());
+/// ```
 pub struct Test<S: State> {
     hub: Arc<Hub<S>>,
     stage: Arc<Stage>,
@@ -119,6 +134,17 @@ pub struct Test<S: State> {
 }
 
 /// One of a test's tabs. See [`Test::second_tab`].
+///
+/// ```
+/// # use windlass::prelude::*;
+/// # #[derive(Clone, Default, Serialize)] struct Demo { count: i64 }
+/// let mut t = App::new(Demo::default).action("add", |state, _cx, by: i64| state.count += by).test();
+/// let first: windlass::test::Tab = t.tab();
+/// t.second_tab();
+/// t.switch_to(first);
+/// t.send("add", 2);
+/// assert_eq!(t.state().count, 2);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tab(usize);
 

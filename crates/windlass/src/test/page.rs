@@ -16,6 +16,27 @@ use crate::outlet::Outlet;
 use crate::program::State;
 
 /// What became of an action. Given by [`Test::send`](super::Test::send).
+///
+/// ```
+/// # use windlass::{prelude::*, test::Answer};
+/// # #[derive(Clone, Default, Serialize)] struct Shop { left: u32 }
+/// let app = App::new(Shop::default).action("order", |shop: &mut Shop, _cx, n: u32| -> Result<Reply<u32>> {
+///     shop.left = shop.left.checked_sub(n).ok_or_else(|| Error::refuse("sold_out", "not so many"))?;
+///     Ok(Reply(shop.left))
+/// });
+/// let mut t = app.test();
+/// t.update(|shop, _| shop.left = 5);
+/// let answer = t.send("order", 2);
+/// assert!(answer.is_applied());
+/// assert_eq!((answer.value::<u32>(), answer.code()), (3, None));
+/// match t.send("order", 9) {
+///     Answer::Failed { code, .. } => assert_eq!(code, "sold_out"),
+///     Answer::Refused { code, .. } => panic!("it never ran: {code}"),
+///     Answer::Applied(value) => panic!("{value}"),
+///     Answer::Waiting => panic!("the page is cut off"),
+///     _ => unreachable!(),
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Answer {
@@ -80,6 +101,15 @@ impl Answer {
 }
 
 /// Something that a page was told once. Given by [`Test::events`](super::Test::events).
+///
+/// ```
+/// # use windlass::prelude::*;
+/// # #[derive(Clone, Default, Serialize)] struct Shop { left: u32 }
+/// let mut t = App::new(Shop::default).test();
+/// t.update(|_, cx| cx.notify(Level::Info, "open"));
+/// let told = t.events();
+/// assert_eq!((&*told[0].kind, told[0].text()), ("notify", Some("open")));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
