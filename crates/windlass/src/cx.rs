@@ -126,7 +126,6 @@ impl<S: State> Cx<S> {
     /// #[derive(Clone, Default, Serialize)]
     /// struct Demo { count: i64 }
     ///
-    ///
     /// let mut t = App::new(Demo::default).test();
     /// t.update(|_, cx| cx.notify_with(Notify::new(Level::Info, "1 of 3").id("upload")));
     /// t.update(|_, cx| cx.close_notify("upload"));
@@ -162,7 +161,6 @@ impl<S: State> Cx<S> {
     ///
     /// #[derive(Clone, Default, Serialize)]
     /// struct Demo { count: i64 }
-    ///
     ///
     /// let app = App::new(Demo::default).action("bill", |_, cx: &mut Cx<Demo>, ()| cx.download("/bill.pdf", Some("bill.pdf")));
     /// let mut t = app.test();
@@ -263,7 +261,6 @@ impl<S: State> Cx<S> {
     ///
     /// #[derive(Clone, Default, Serialize)]
     /// struct Demo { count: i64 }
-    ///
     ///
     /// fn restart(_: &mut Demo, cx: &mut Cx<Demo>, (): ()) -> Result {
     ///     let job = cx.long_callback("count", |job| { job.checkpoint()?; Ok(()) }).start()?;
@@ -367,7 +364,6 @@ impl<S: State> Cx<S> {
     /// #[derive(Clone, Default, Serialize)]
     /// struct Demo { count: i64 }
     ///
-    ///
     /// fn greet(state: &mut Demo, cx: &mut Cx<Demo>, (): ()) {
     ///     state.count += 1;
     ///     if !cx.replayed() {
@@ -390,7 +386,6 @@ impl<S: State> Cx<S> {
 ///
 /// #[derive(Clone, Default, Serialize)]
 /// struct Demo { count: i64 }
-///
 ///
 /// let mut t = App::new(Demo::default).test();
 /// t.update(|_, cx| {

@@ -142,12 +142,12 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
 /// #[derive(Clone, Default, Serialize)]
 /// struct Demo { count: i64 }
 ///
-///
+/// # #[tokio::main] async fn main() -> Result {
 /// let live = App::new(Demo::default).build()?;
 /// let refusals = live.refusals();
 /// assert_eq!(refusals, windlass::Refusals::default(), "nobody was turned away so far");
 /// println!("{} connections too many, {} strange origins", refusals.connections, refusals.origins);
-/// # Ok::<(), Error>(())
+/// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -29,7 +29,6 @@ use crate::{Account, Blocked, Cx, Error, Outcome, Refusals, Result, Stats, hub, 
 /// #[derive(Clone, Default, Serialize)]
 /// struct Demo { count: i64 }
 ///
-///
 /// # async fn run() -> Result {
 /// let live = App::new(Demo::default).build()?;
 /// let site: axum::Router = axum::Router::new().nest("/app", live.router());
@@ -349,11 +348,11 @@ impl<S: State> Live<S> {
 /// #[derive(Clone, Default, Serialize)]
 /// struct Demo { count: i64 }
 ///
-///
+/// # #[tokio::main] async fn main() -> Result {
 /// let live = App::new(Demo::default).build()?;
 /// let totals = live.totals();
 /// assert_eq!((totals.sessions, totals.parked, totals.evicted), (0, 0, 0));
-/// # Ok::<(), Error>(())
+/// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -443,7 +442,6 @@ fn origins_checked<S: State>(router: Router, hub: &Arc<Hub<S>>) -> Router {
 ///
 /// #[derive(Clone, Default, Serialize)]
 /// struct Demo { count: i64 }
-///
 ///
 /// # async fn webhook(live: &windlass::Live<Demo>, id: windlass::SessionId) -> Result {
 /// let session = live.handle(id);

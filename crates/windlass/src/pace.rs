@@ -18,13 +18,13 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 /// #[derive(Clone, Default, Serialize)]
 /// struct Demo { count: i64 }
 ///
-///
+/// # #[tokio::main] async fn main() -> Result {
 /// let live = App::new(Demo::default).action("add", |state, _cx, by: i64| state.count += by).build()?;
 /// for windlass::Blocked { action, times, longest, .. } in live.blocked() {
 ///     println!("\"{action}\" has held up other sessions {times} times, for up to {longest:?}");
 /// }
 /// assert!(live.blocked().is_empty());
-/// # Ok::<(), Error>(())
+/// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -24,7 +24,6 @@ use crate::{Error, Result};
 /// #[derive(Clone, Default, Serialize)]
 /// struct Demo { count: i64 }
 ///
-///
 /// let page: windlass::Page = page!("src"); // a folder beside the crate's Cargo.toml
 /// let app = App::new(Demo::default).page(page);
 /// # let _ = app;

@@ -72,7 +72,6 @@ pub trait View<S>: 'static {
 /// #[derive(Clone, Default, Serialize)]
 /// struct Demo { count: i64 }
 ///
-///
 /// let t = App::new(Demo::default).view(windlass::Whole).test(); // as without `view`
 /// assert_eq!(t.document()["count"], 0);
 /// ```

@@ -97,7 +97,6 @@ impl<S: State> Server<S> {
     /// #[derive(Clone, Default, Serialize)]
     /// struct Demo { count: i64 }
     ///
-    ///
     /// # async fn main_() -> Result {
     /// let server = App::new(Demo::default).bind("127.0.0.1:0").await?;
     /// println!("listening on {}", server.addr());

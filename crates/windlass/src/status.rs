@@ -32,7 +32,6 @@ pub enum Status<T> {
 /// #[derive(Clone, Default, Serialize)]
 /// struct Demo { count: i64 }
 ///
-///
 /// fn train(_: &mut Demo, cx: &mut Cx<Demo>, (): ()) -> Result {
 ///     cx.long_callback("train", |job| { job.progress(1, 4); Ok(()) })
 ///         .every(Duration::from_secs(5))

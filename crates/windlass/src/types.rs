@@ -9,10 +9,30 @@ use crate::program::{State, View, Walks};
 use crate::{App, Outcome};
 
 /// An app whose types no page is told: what every app is before `App::typed` is called on it.
+///
+/// ```
+/// use windlass::{App, Untyped, Whole};
+/// # #[derive(Clone, Default, windlass::prelude::Serialize)] struct Counter { count: u64 }
+///
+/// let app: App<Counter, Whole, Untyped> = App::new(Counter::default);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Untyped {}
 
 /// That an app of this kind can tell a page what `T` is. Every [`Untyped`] one can, by telling nothing.
+///
+/// For whoever adds actions to an app of either kind.
+///
+/// ```
+/// use windlass::{App, Describes, DescribesReply, Untyped, Whole};
+/// # #[derive(Clone, Default, windlass::prelude::Serialize)] struct Counter { count: u64 }
+///
+/// fn with_add<M: Describes<u64> + DescribesReply<()>>(app: App<Counter, Whole, M>) -> App<Counter, Whole, M> {
+///     app.action("add", |state: &mut Counter, _cx, by: u64| state.count += by)
+/// }
+///
+/// let app: App<Counter, Whole, Untyped> = with_add(App::new(Counter::default));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "the app is typed, and `{T}` has no TypeScript type",
     label = "derive `TS` for `{T}`",
@@ -24,6 +44,12 @@ pub trait Describes<T> {
 }
 
 /// That an app of this kind can tell a page what a handler answers.
+///
+/// ```
+/// fn is_told<M: windlass::DescribesReply<windlass::Result>>() {}
+///
+/// is_told::<windlass::Untyped>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "the app is typed, and what `{O}` answers has no TypeScript type",
     label = "derive `TS` for the type in the `Reply`"
