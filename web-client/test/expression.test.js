@@ -5,6 +5,7 @@
  */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { parse, parseEach, parseHandler } from "../src/expression.js";
@@ -183,3 +184,36 @@ test("w-each names a row, w-on an action, a cancel or one local value", () => {
     assert.throws(() => parseHandler(text, []), { code: "expression" }, text);
   }
 });
+
+/** The cases that Rust reads too, for `windlass check`. */
+function cases(file) {
+  return JSON.parse(readFileSync(new URL(`../../conformance/expressions/${file}`, import.meta.url), "utf8"));
+}
+
+/** What reading gives, or the code with which it is refused. */
+function result(read) {
+  try {
+    return read();
+  } catch (error) {
+    if (typeof error.code !== "string") throw error;
+    return { error: error.code };
+  }
+}
+
+for (const [file, read] of [
+  ["values.json", (text, rows) => {
+    const { uses, plain } = parse(text, rows);
+    return plain ? { uses, plain } : { uses };
+  }],
+  ["lists.json", (text, rows) => {
+    const { name, list } = parseEach(text, rows);
+    return { name, uses: list.uses };
+  }],
+  ["handlers.json", (text, rows) => ({
+    steps: parseHandler(text, rows).map((step) => "action" in step ? step : { local: step.local, uses: step.expression.uses }),
+  })],
+]) {
+  test(`expressions/${file}`, () => {
+    for (const { text, rows = [], ...expected } of cases(file)) assert.deepEqual(result(() => read(text, rows)), expected, text);
+  });
+}

@@ -218,6 +218,17 @@ test("a page in plain JavaScript says the types in comments, also of the script 
   assert.equal(stdout, "");
 });
 
+test("the scripts of docs/types.md compile, and what it says to be refused is", () => {
+  const guide = readFileSync(join(FOLDER, "..", "docs", "types.md"), "utf8");
+  const folder = join(project, "guide");
+  mkdirSync(folder);
+  for (const [, name, text] of guide.matchAll(/^```(?:ts|js|json) (\S+)\n(.*?)^```$/gms)) writeFileSync(join(folder, name), text);
+  symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
+  const compile = (...rest) => spawnSync(join(FOLDER, "node_modules", ".bin", "tsc"), rest, { cwd: folder, encoding: "utf8" }).stdout;
+  assert.equal(compile("--noEmit", "--strict", "--target", "es2022", "--module", "nodenext", "--ignoreConfig", "--types", "", "page.ts"), "");
+  assert.equal(compile("-p", "jsconfig.json"), "");
+});
+
 const TYPED = `
   import { connect } from "windlass";
   import { useAction, useWindlass } from "windlass/react";

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod check;
 mod duration;
 mod load;
 mod proxy;
@@ -24,6 +25,7 @@ enum Command {
     /// Put a bad network between a page and an app: delays, cuts, resets, silence
     Proxy(proxy::Options),
     Types(types::Options),
+    Check(check::Options),
 }
 
 #[tokio::main]
@@ -32,6 +34,7 @@ async fn main() -> ExitCode {
         Command::Load(options) => load::main(options).await,
         Command::Proxy(options) => proxy::main(options).await,
         Command::Types(options) => types::main(&options),
+        Command::Check(options) => check::main(&options),
     }
 }
 

@@ -163,6 +163,11 @@ struct LongCallbacks;
 #[doc = include_str!("../../../docs/durability.md")]
 struct DurabilityPage;
 
+/// The guide to types: its code is tested here, its scripts in `web-client/test/package.test.js`, its page in `crates/cli/tests/check.rs`.
+#[cfg(all(doctest, feature = "types"))]
+#[doc = include_str!("../../../docs/types.md")]
+struct Types;
+
 #[doc(hidden)]
 pub mod __private {
     pub use rust_embed::{self, RustEmbed};
