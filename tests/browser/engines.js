@@ -38,6 +38,8 @@ export const CHROMIUM_ONLY = new Map([
   ['devtools_replay.test.js', PANEL],
   ['after ten thousand changes of a list the heap is what it was', HEAP],
   ['elements that another script adds and takes out leave nothing behind', HEAP],
+  // Their pages that had a socket are loaded again; both go on with all that they had, see `tabs.test.js`.
+  ['[RESUME-1] a page that was left and is returned to is the same page, and goes on', 'only it keeps pages that had a socket'],
   ['a composition of an input method is not disturbed by what arrives, and is written when it ends', 'only its debugger composes'],
   ['[RESUME-1] a page that was frozen while its connection died goes on without a reload', 'only its debugger freezes pages'],
 ])

@@ -35,6 +35,7 @@ import { removing } from "./view.js";
  * @property {ActionPart} part
  * @property {Scope} scope
  * @property {Map<Handler, number>} fired when, by the event's own clock
+ * @property {ReturnType<typeof setTimeout>} [rest] until the last of what was throttled is sent
  * @property {number} running
  */
 
@@ -121,15 +122,23 @@ export class Actions {
    * @param {Bound} bound
    * @param {BoundElement} element
    * @param {Event} event
+   * @param {number} [now] later than the event when it was kept back
    */
-  #run(handler, bound, element, event) {
+  #run(handler, bound, element, event, now = event.timeStamp) {
     const { part, scope } = bound;
     const last = bound.fired.get(handler);
-    if (last !== undefined && (handler.modifiers.has("once") || event.timeStamp - last < handler.throttle_ms)) return;
+    if (event.type === "input") clearTimeout(bound.rest);
+    if (last !== undefined) {
+      if (handler.modifiers.has("once")) return;
+      const wait = last + handler.throttle_ms - now;
+      // What a person drags comes to rest somewhere, and that value is the one that counts; a click too many is dropped.
+      if (wait > 0 && event.type === "input") bound.rest = setTimeout(() => element.isConnected && this.#run(handler, bound, element, event, now + wait), wait);
+      if (wait > 0) return;
+    }
     if (part.disable && bound.running) return;
     if (part.confirm !== null && !this.page.confirm(part.confirm)) return;
     if (handler.throttle_ms || handler.modifiers.has("once")) {
-      bound.fired = new Map(bound.fired).set(handler, event.timeStamp);
+      bound.fired = new Map(bound.fired).set(handler, now);
     }
     const act = () => {
       this.page.during(event);
