@@ -50,7 +50,7 @@ pub(super) fn session(bytes: &[u8]) {
     World::new().lives(bytes);
 }
 
-/// The record that the session of [`session`] leaves behind, when it leaves one: what the corpus of `record` is made of.
+/// The record that the session of `session` leaves behind, when it leaves one: what the corpus of `record` is made of.
 #[must_use]
 pub fn record_of(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut world = World::new();
