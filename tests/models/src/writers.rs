@@ -58,7 +58,8 @@ impl Outlet {
     }
 
     fn wake(&self) {
-        self.woken.store(true, Ordering::Release);
+        // One step that reads and writes, as a waker's is: loom may let a plain store be passed by an earlier swap.
+        self.woken.swap(true, Ordering::AcqRel);
     }
 
     /// As a driver sends a frame; it is the only one at a time, since it has the session's role.

@@ -99,7 +99,7 @@ fn every_planted_bug_is_caught_by_its_promise() {
         (Plant::SkipDedupe, "EXACTLY-ONCE"),
         (Plant::SaveBeforeApply, "EXACTLY-ONCE"),
         (Plant::SaveEarly, "EXACTLY-ONCE"),
-        (Plant::ReuseEpoch, "RESUME"),
+        (Plant::ReuseEpoch, "EXACTLY-ONCE"),
         (Plant::StartUnsaved, "OUTLIVES"),
         (Plant::DropToken, "RESUME"),
         (Plant::IgnoreAhead, "CONVERGE"),
