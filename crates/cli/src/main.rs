@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod duration;
 mod load;
+mod new;
 mod proxy;
 mod types;
 
@@ -26,6 +27,7 @@ enum Command {
     Proxy(proxy::Options),
     Types(types::Options),
     Check(check::Options),
+    New(new::Options),
 }
 
 #[tokio::main]
@@ -35,6 +37,7 @@ async fn main() -> ExitCode {
         Command::Proxy(options) => proxy::main(options).await,
         Command::Types(options) => types::main(&options),
         Command::Check(options) => check::main(&options),
+        Command::New(options) => new::main(&options),
     }
 }
 
