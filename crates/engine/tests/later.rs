@@ -250,10 +250,12 @@ fn a_session_that_becomes_somebodys_lets_all_other_clients_go() {
 #[test]
 fn an_action_that_may_have_been_applied_in_an_earlier_epoch_knows_it() {
     let mut bench = Bench::new();
-    bench.hello_with(1, "a", json!({ "sent": [EPOCH - 1, 1] }));
-    bench.take(1);
-    bench.say(1, &json!(["a", 1, "replayed"]));
-    bench.say(1, &json!(["a", 2, "replayed"]));
-    let replies: Vec<_> = bench.take(1).iter().map(|frame| frame[4]["r"][0][2].clone()).collect();
+    // A client that the session knows: one that is new here has sent it nothing before.
+    bench.hello_with(1, "a", json!({}));
+    bench.hello_with(2, "a", json!({ "sent": [EPOCH - 1, 1] }));
+    bench.take(2);
+    bench.say(2, &json!(["a", 1, "replayed"]));
+    bench.say(2, &json!(["a", 2, "replayed"]));
+    let replies: Vec<_> = bench.take(2).iter().map(|frame| frame[4]["r"][0][2].clone()).collect();
     assert_eq!(replies, [true, false]);
 }
