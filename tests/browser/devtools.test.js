@@ -91,8 +91,15 @@ test('the state is searched, opened by keys, copied, and lit up where a delta ha
   await search.fill('count')
   const count = row(page, /^count0$/, '.found')
   await count.waitFor()
+  // The light is gone after a second, however slow the one who looks: what shone is written down in the page.
+  const shone = await panel(page).evaluateHandle(({ shadowRoot }) => {
+    const texts = /** @type {(string | null)[]} */ ([])
+    const look = () => texts.push(...[...(shadowRoot?.querySelectorAll('.body:not([hidden]) .row.found.lit') ?? [])].map(({ textContent }) => textContent))
+    if (shadowRoot) new MutationObserver(look).observe(shadowRoot, { subtree: true, childList: true, attributes: true, characterData: true })
+    return texts
+  })
   await addOne(page)
-  await row(page, /^count1$/, '.found.lit').waitFor()
+  await page.waitForFunction((texts) => texts.includes('count1'), shone)
   await count.page().waitForFunction(() => !document.querySelector('windlass-devtools')?.shadowRoot?.querySelector('.lit'))
   await search.fill('')
   const tree = panel(page).getByRole('tree')

@@ -29,7 +29,7 @@ export class StateView {
   #searched = null;
   /** The id of the selected row, which stays selected when rows come and go above it. */
   #selected = "";
-  /** Until when a place is lit, and how often it was. @type {Map<string, { until: number, times: number }>} */
+  /** Until when a place is lit, how often it was, and whether it has been drawn so. @type {Map<string, { until: number, times: number, drawn: boolean }>} */
   #lit = new Map();
   #search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search the state", spellcheck: "false" });
   #where = h("select", { "aria-label": "Search in" }, ...["keys and values", "keys", "values"].map((text, at) => h("option", { value: WHERE[at] ?? "" }, text)));
@@ -82,9 +82,8 @@ export class StateView {
     const until = performance.now() + LIT_MS;
     // A delta of thousands of ops lights what can be seen of it: its outer places.
     for (const path of paths.slice(0, LIT_MAX)) {
-      for (const id of idsOf(path)) this.#lit.set(id, { until, times: (this.#lit.get(id)?.times ?? 0) + 1 });
+      for (const id of idsOf(path)) this.#lit.set(id, { until, times: (this.#lit.get(id)?.times ?? 0) + 1, drawn: false });
     }
-    setTimeout(this.#changed, LIT_MS + 20);
   }
 
   draw() {
@@ -96,13 +95,29 @@ export class StateView {
       this.#found = search(root, query, where);
       this.#searched = { root, query, where };
     }
-    const now = performance.now();
-    for (const [id, { until }] of this.#lit) if (until < now) this.#lit.delete(id);
+    this.#light(performance.now());
     this.#rows = rowsOf(root, this.#open, this.#found);
     if (this.#selected) this.#list.selected = this.#rows.findIndex(({ id }) => id === this.#selected);
     this.#list.refresh(this.#rows.length);
     write(this.#count, this.#told(root));
     this.#drawSelected();
+  }
+
+  /**
+   * The time of a light counts from its first drawing, so that a page with no time to draw skips none; what changed long
+   * before this view was opened stays dark.
+   * @param {number} now
+   */
+  #light(now) {
+    let first = false;
+    for (const [id, lit] of this.#lit) {
+      if (now > lit.until + (lit.drawn ? 0 : LIT_LATE_MS)) this.#lit.delete(id);
+      else if (!lit.drawn) {
+        Object.assign(lit, { until: now + LIT_MS, drawn: true });
+        first = true;
+      }
+    }
+    if (first) setTimeout(this.#changed, LIT_MS + 20);
   }
 
   /** @param {Json | undefined} root */
@@ -205,6 +220,8 @@ function sizeText(value, size) {
 
 const WHERE = ["both", "keys", "values"];
 const LIT_MS = 900;
+/** A change that waits longer than this for its drawing, because another view was open, is no news. */
+const LIT_LATE_MS = 5_000;
 const LIT_MAX = 1_000;
 const VALUE_LENGTH = 120;
 const LONG_LENGTH = 20_000;
