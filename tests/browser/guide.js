@@ -103,8 +103,6 @@ export async function write(page, folder, bundle) {
   const to = path.join(folder, page.name)
   await mkdir(to, { recursive: true })
   await writeFile(path.join(to, 'index.html'), /^<!doctype/i.test(page.html) ? page.html : whole(page))
-  // Browsers ask for it by themselves, and log when there is none.
-  await writeFile(path.join(to, 'favicon.ico'), '')
   if (page.css) await writeFile(path.join(to, 'style.css'), page.css)
   if (page.js) await writeFile(path.join(to, 'page.js'), page.js)
   for (const one of page.bundles) await bundle(one, path.join(to, one.file))

@@ -39,7 +39,8 @@ pub struct Page {
 /// The page in a folder beside the crate's `Cargo.toml`.
 ///
 /// In a debug build the files are read from disk at each request, so that an edit shows after a reload; in a
-/// release build they are inside the binary. Names that start with a dot are never served.
+/// release build they are inside the binary. Names that start with a dot are never served. A folder without a
+/// `favicon.ico` answers 204 to those who ask for one, as browsers do by themselves.
 ///
 /// ```no_run
 /// # use windlass::prelude::*;
@@ -96,8 +97,12 @@ impl Page {
             return response;
         }
         let Some(path) = file_path(uri.path()) else { return status(StatusCode::NOT_FOUND) };
-        let Some(data) = self.read(&path) else { return status(StatusCode::NOT_FOUND) };
-        file(&path, data, method, headers)
+        match self.read(&path) {
+            Some(data) => file(&path, data, method, headers),
+            // Browsers ask for it by themselves when a page names no icon, and log an error when there is none.
+            None if path == ICON => status(StatusCode::NO_CONTENT),
+            None => status(StatusCode::NOT_FOUND),
+        }
     }
 }
 
@@ -109,6 +114,8 @@ fn is_beneath(folder: &Path, inner: &Path) -> bool {
     let there = inner.ancestors().find_map(|part| Some((part.canonicalize().ok()?, inner.strip_prefix(part).ok()?)));
     there.is_some_and(|(there, rest)| there.join(rest).starts_with(&folder))
 }
+
+const ICON: &str = "favicon.ico";
 
 /// A debug build serves from disk.
 const FROM_DISK: bool = cfg!(debug_assertions);

@@ -324,6 +324,9 @@ async fn the_page_is_served_with_its_policy_and_nothing_beneath_it() {
     for path in ["/../server.rs", "/%2e%2e/server.rs", "/nothing", "/.hidden"] {
         assert!(http(addr, &get(path, "localhost")).await.starts_with("HTTP/1.1 404"), "{path}");
     }
+    // Browsers ask for one by themselves, and would log an error on a page that has none.
+    let icon = http(addr, &get("/favicon.ico", "localhost")).await;
+    assert!(icon.starts_with("HTTP/1.1 204"), "{icon}");
     server.stop().await;
 }
 

@@ -7,10 +7,10 @@ use std::thread;
 
 use serde_json::Value;
 use windlass::prelude::*;
-use windlass::{Per, PoolOptions};
+use windlass::{Per, PoolOptions, Whole};
 
 /// A field for each kind of control, a list, and what was sent.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 pub struct Controls {
     text: String,
     area: String,
@@ -31,6 +31,7 @@ pub struct Controls {
     rows: Vec<Row>,
     last_row: u64,
     /// What came, the newest first.
+    #[ts(as = "Vec<String>")]
     sent: VecDeque<String>,
     /// How many times a field was written.
     writes: u64,
@@ -38,15 +39,16 @@ pub struct Controls {
     hauls: u32,
 }
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, TS)]
 struct Row {
     id: u64,
     name: String,
 }
 
 /// The app, with its page, to be served or nested.
-pub fn app() -> App<Controls> {
+pub fn app() -> App<Controls, Whole, Typed> {
     let app = App::new(Controls::new)
+        .typed()
         .session_per(Per::Browser)
         .pool("winch", PoolOptions { threads: 1, ..PoolOptions::default() });
     fields(app)
@@ -59,7 +61,7 @@ pub fn app() -> App<Controls> {
         .page(page!("page"))
 }
 
-fn fields(app: App<Controls>) -> App<Controls> {
+fn fields(app: App<Controls, Whole, Typed>) -> App<Controls, Whole, Typed> {
     app.field("text", |controls| &mut controls.text)
         .field("area", |controls| &mut controls.area)
         .field("lazy", |controls| &mut controls.lazy)
@@ -123,11 +125,12 @@ impl Controls {
 }
 
 /// What the button that starts a job says beside it.
-#[derive(Deserialize)]
+#[derive(Deserialize, TS)]
 struct Haul {
     /// How long it takes; at most a minute.
     seconds: f64,
     #[serde(default)]
+    #[ts(as = "Option<_>", optional)]
     fails: bool,
 }
 
@@ -202,5 +205,15 @@ mod tests {
         t.send("turn", ());
         t.send("remove", 1);
         assert_eq!(t.document()["rows"], json!([2, 3, 4].map(|id| json!({ "id": id, "name": format!("Coil {id}") }))));
+    }
+
+    #[test]
+    fn the_types_of_the_page_are_current() {
+        let types = app().types().unwrap_or_else(|error| error.text);
+        assert_eq!(
+            types,
+            include_str!("../app.d.ts"),
+            "run `windlass types -p controls -o examples/controls/app.d.ts`"
+        );
     }
 }
