@@ -9,6 +9,7 @@ import { after } from 'node:test'
 import { clean } from './axe.js'
 import { at, shown, startHeavy, toast } from './demo.js'
 import { closeBrowser, expectText, test, withWorld } from './harness.js'
+import { told } from './notices.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -63,7 +64,7 @@ test('axe finds nothing on TodoMVC, empty, with todos, and while one is edited',
 test('axe finds nothing on a training at rest, at work, paused and failed', withWorld(async ({ open }) => {
   const page = await settled(open, '/training/')
   await page.locator('#start').click()
-  await toast(page, 'Training started').waitFor()
+  await told(page, 'Training started')
   await page.waitForFunction(() => (document.querySelector('#curve')?.getAttribute('points') ?? '').split(' ').length > 3)
   await clean(page)
   await page.locator('#pause').click()

@@ -14,19 +14,19 @@ after(closeBrowser)
 
 test('an answer streams, is stopped, and another takes its place', withWorld(async ({ open }) => {
   const page = await open('/chat/')
+  const stopped = await stopBeyond(page, 40)
   await ask(page, 'Tell me about the storm')
   await expectText(page, '.message[data-author=you] .text', 'Tell me about the storm')
   assert.equal(await page.locator('#text').inputValue(), '', 'the form is ready for the next')
-  const lengths = [await longerThan(page, 0), await longerThan(page, 40)]
-  assert.ok(lengths[1] > lengths[0])
-  assert.equal(await page.locator('#send').isDisabled(), true)
-  assert.equal(await page.locator('#messages').getAttribute('aria-busy'), 'true')
-
-  await page.locator('#stop').click()
+  const seen = await stopped()
+  assert.ok(seen.lengths.length > 2, `it grew: ${seen.lengths}`)
+  assert.deepEqual(seen.lengths, seen.lengths.toSorted((a, b) => a - b))
+  assert.equal(seen.isDisabled, true)
+  assert.equal(seen.busy, 'true')
   await expectText(page, '.message:last-child .note', 'stopped')
-  const stopped = await answer(page)
+  const left = await answer(page)
   await page.locator('#again').click()
-  await page.waitForFunction((text) => document.querySelector('.message:last-child .text')?.textContent !== text, stopped)
+  await page.waitForFunction((text) => document.querySelector('.message:last-child .text')?.textContent !== text, left)
   assert.equal(await page.locator('.message').count(), 2, 'it takes the place of the first')
   await expectText(page, '#again', 'Regenerate')
   await longerThan(page, 100)
@@ -81,4 +81,30 @@ async function longerThan(page, length) {
     return last?.getAttribute('data-author') === 'windlass' && (last.querySelector('.text')?.textContent?.length ?? 0) > length
   }, length)
   return (await answer(page)).length
+}
+
+/**
+ * Stops the next answer as soon as it is longer than that, in the page, since it is through in a few seconds.
+ * @param {Page} page
+ * @param {number} length
+ * @returns {Promise<() => Promise<{ lengths: number[], isDisabled: boolean, busy: string | null }>>} what was seen until then
+ */
+async function stopBeyond(page, length) {
+  await page.evaluate((length) => {
+    const lengths = /** @type {number[]} */ ([])
+    const [messages, send, stop] = ['#messages', '#send', '#stop'].map((selector) => /** @type {HTMLButtonElement} */ (document.querySelector(selector)))
+    const observer = new MutationObserver(() => {
+      const now = messages.querySelector('[data-author=windlass]:last-child .text')?.textContent?.length ?? 0
+      if (now !== (lengths.at(-1) ?? 0)) lengths.push(now)
+      if (now <= length) return
+      observer.disconnect()
+      Object.assign(window, { stopped: { lengths, isDisabled: send.disabled, busy: messages.getAttribute('aria-busy') } })
+      stop.click()
+    })
+    observer.observe(messages, { subtree: true, childList: true, characterData: true })
+  }, length)
+  return async () => {
+    await page.waitForFunction(() => 'stopped' in window)
+    return page.evaluate(() => /** @type {any} */ (window).stopped)
+  }
 }

@@ -10,6 +10,7 @@ import { after } from 'node:test'
 import { has, live } from './controls.js'
 import { isMarked, mark } from './demo.js'
 import { closeBrowser, expectText, test, withWorld } from './harness.js'
+import { told } from './notices.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -65,7 +66,7 @@ test('the bar counts down, tells what waits, tries at once when it is told to, a
   const [attempt] = await Promise.all([once(proxy, 'refused'), bar(page).getByRole('button', { name: 'Try now' }).click()])
   assert.ok(attempt)
   proxy.resume()
-  await bar(page).getByText('Connected again').waitFor()
+  await told(page, 'Connected again')
   await has(page, 'rows', [3, 4, 1, 2].map((id) => ({ id, name: `Coil ${id}` })))
   await page.waitForFunction(() => document.querySelector('windlass-bar')?.shadowRoot?.querySelector('section')?.hidden)
 }))

@@ -67,17 +67,20 @@ for (const [selector, text, longer] of [['#text', 'rope', 'rope of hemp'], ['#ar
 
   test(`what is typed into the middle of ${selector} stays, with its caret, when another's text arrives`, withWorld(async ({ open, proxy }) => {
     const page = await open('/controls/')
-    const other = await open('/controls/')
+    const other = await open('/controls/', 'direct')
     await live(page)
+    await live(other)
     await has(page, selector.slice(1), text)
-    // Far enough for the other's text to arrive before the first letter has its outcome.
-    proxy.delay(150)
+    // The other's text arrives before the first letter has its outcome.
+    proxy.hold('sent')
     await selection(page, selector, 2, 2)
     await page.keyboard.type('ab')
     await other.locator(selector).fill('of another')
+    await has(page, selector.slice(1), 'of another')
     await page.keyboard.type('cd')
     const typed = `${text.slice(0, 2)}abcd${text.slice(2)}`
     assert.deepEqual(await caret(page), { id: selector.slice(1), value: typed, at: [6, 6] })
+    proxy.resume()
     // Who typed last has it, and both see the same.
     await has(page, selector.slice(1), typed)
     await has(other, selector.slice(1), typed)

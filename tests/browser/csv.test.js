@@ -8,8 +8,8 @@ import { execFile } from 'node:child_process'
 import { after } from 'node:test'
 import { promisify } from 'node:util'
 
-import { toast } from './demo.js'
 import { closeBrowser, expectText, screenshots, test, withWorld } from './harness.js'
+import { told } from './notices.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -28,7 +28,7 @@ test('an analysis shows each column as it is ready, and goes on while the page i
   await screenshots(page, 'csv-running')
   await columns(page, 5)
   await expectText(page, '#status', 'done')
-  await toast(page, '1000000 rows analysed').waitFor()
+  await told(page, '1000000 rows analysed')
   await expectText(page, '#summary', /^1,000,000 rows,\s+30\.2 MB, in [\d.]+ s$/)
   assert.deepEqual(await notes(page), [
     '12 values; Lagos most often, 15 %',

@@ -15,9 +15,12 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before } from 'node:test'
 
+import { clean, PART } from './axe.js'
+import { ENGINE } from './engines.js'
 import { guide, write } from './guide.js'
 import { bundle, renderedOnServer } from './guide-bundle.js'
 import { closeBrowser, expectText, launch, NETWORK, PATIENCE_MS, test } from './harness.js'
+import { told } from './notices.js'
 import { Proxy } from './proxy.js'
 import { built } from './server.js'
 
@@ -105,9 +108,11 @@ export function run(files) {
       }
       try {
         const page = await open()
-        await new Steps('page', 'open', 'context', 'proxy', 'expectText', 'assert', 'said', 'rendered', 'status', body)(
-          page, open, context, proxy, expectText, assert, said, rendered, status,
+        await new Steps('page', 'open', 'context', 'proxy', 'expectText', 'assert', 'said', 'rendered', 'status', 'told', body)(
+          page, open, context, proxy, expectText, assert, said, rendered, status, told,
         )
+        // With all that the steps have done to it.
+        if (ENGINE === 'chromium') await clean(page, 'reduce', PART)
         assert.deepEqual(said, [], 'the page complained')
       } catch (error) {
         throw new Error([...said.map((line) => `the page said: ${line}`), ...log.slice(-20)].join('\n'), { cause: error })

@@ -23,6 +23,7 @@ import { chromium } from 'playwright-core'
 
 import { Context, Page as OtherPage } from './driver/page.js'
 import { CHROMIUM_ONLY, ENGINE, other } from './engines.js'
+import { record } from './notices.js'
 import { Proxy } from './proxy.js'
 import { Server } from './server.js'
 
@@ -33,7 +34,7 @@ import { Server } from './server.js'
  * @property {Server} server the server of now; another after `restart`
  * @property {Proxy} proxy
  * @property {BrowserContext} context
- * @property {(path?: string) => Promise<Page>} open a new tab, through the proxy
+ * @property {(path?: string, way?: 'direct') => Promise<Page>} open a new tab, through the proxy or past it
  * @property {(page: Page) => Promise<Page>} duplicate what "duplicate tab" does: the same address and a copy of its storage
  * @property {(page: Page) => Promise<void>} reload what the person does; any other navigation fails the test
  * @property {(page: Page, path: string) => Promise<void>} leave what following a link to another page does
@@ -67,7 +68,12 @@ async function launchChromium() {
     // Pages that are left are kept, as for people.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
   })
-  return { context: () => launched.newContext({ reducedMotion: 'reduce' }), close: () => launched.close() }
+  const context = async () => {
+    const made = await launched.newContext({ reducedMotion: 'reduce' })
+    await made.addInitScript(record)
+    return made
+  }
+  return { context, close: () => launched.close() }
 }
 
 /** @returns {Promise<Launched>} */
@@ -170,12 +176,12 @@ function world(servers, proxy, context, complaints, options) {
     },
     proxy,
     context,
-    async open(path = '/') {
+    async open(path = '/', way) {
       const page = await context.newPage()
       watch(page)
       await reportViolations(page)
       expectLoad(page)
-      await page.goto(proxy.url + path)
+      await page.goto((way === 'direct' ? servers[servers.length - 1].url : proxy.url) + path)
       return page
     },
     async duplicate(page) {

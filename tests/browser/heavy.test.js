@@ -8,6 +8,7 @@ import { after } from 'node:test'
 
 import { addOne, at, job, notified, shown, startHeavy, toast } from './demo.js'
 import { closeBrowser, expectText, test, withWorld } from './harness.js'
+import { told } from './notices.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -18,7 +19,7 @@ test('a heavy task says that it started, how it is getting on, how it ended, and
   await shown(page)
   const [texts, watched] = [await notified(page), await watchJob(page)]
   await startHeavy(page, { seconds: 4 })
-  await toast(page, /Heavy task done: \d+ primes/).waitFor()
+  await told(page, /Heavy task done: \d+ primes/)
   await expectText(page, '#outcome', /^done\s+\d+ primes below \d+$/)
   await job(page).getByText('done').waitFor()
 
@@ -51,7 +52,7 @@ for (const [how, order, text] of /** @type {const} */ ([
     const page = await open()
     await shown(page)
     await startHeavy(page, order)
-    await toast(page, `Heavy task failed: ${text}`).waitFor()
+    await told(page, `Heavy task failed: ${text}`)
     await expectText(page, '#outcome', new RegExp(`^failed\\s+${text}$`))
     await job(page).getByText('failed').waitFor()
     assert.equal(await at(page, '#result dl').isVisible(), false, 'there is no result')
@@ -68,13 +69,13 @@ test('a heavy task keeps nobody waiting, and ends when it is cancelled', withWor
   await shown(page)
   await startHeavy(page, { seconds: 60 })
   await job(page).getByText('running').waitFor()
-  await toast(page, /Still running, \d+ s/).waitFor()
+  await told(page, /Still running, \d+ s/)
   // The page is free meanwhile.
   await addOne(page)
   await expectText(page, '#count', '1')
   await at(page, '#progress').getByRole('button', { name: 'Cancel' }).click()
   await expectText(page, '#outcome', /^cancelled/)
-  await toast(page, 'Heavy task cancelled').waitFor()
+  await told(page, 'Heavy task cancelled')
   assert.equal(await at(page, '#progress').getByRole('button', { name: 'Cancel' }).count(), 0)
 }))
 

@@ -7,8 +7,9 @@ import assert from 'node:assert/strict'
 import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { addOne, at, shown, startHeavy, startText, streamed, toast } from './demo.js'
+import { addOne, at, shown, startHeavy, startText, streamed } from './demo.js'
 import { closeBrowser, expectText, screenshots, test, withWorld } from './harness.js'
+import { told } from './notices.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -25,7 +26,7 @@ test('the page fits 360 and 1,280 pixels, light and dark, with all its examples 
   await startText(page)
   await startHeavy(page, { seconds: 60 })
   await streamed(page, 100)
-  await toast(page, /Still running/).waitFor()
+  await told(page, /Still running/)
   await screenshots(page, 'demo')
   for (const width of [360, 1280]) {
     await page.setViewportSize({ width, height: 800 })

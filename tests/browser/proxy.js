@@ -24,6 +24,8 @@ export class Proxy extends EventTarget {
   /** @type {net.Server} */ #listener
   /** @type {Set<Pair>} */ #pairs = new Set()
   /** @type {Mode} */ #mode = 'forwarding'
+  /** Whether what is held is only what pages send. */
+  #isOneWay = false
   #delayMs = 0
   #port = 0
   #targetPort
@@ -73,9 +75,13 @@ export class Proxy extends EventTarget {
     this.cut()
   }
 
-  /** Keeps every connection open and forwards nothing in either direction, until `resume()`. */
-  hold() {
+  /**
+   * Keeps every connection open and forwards nothing in either direction, until `resume()`.
+   * @param {'both' | 'sent'} [what] `sent`: only what pages send is kept back, and they go on hearing of the server
+   */
+  hold(what = 'both') {
     this.disturbed = true
+    this.#isOneWay = what === 'sent'
     this.#mode = 'holding'
   }
 
@@ -120,7 +126,7 @@ export class Proxy extends EventTarget {
     }
     this.accepted += 1
     const pair = new Pair(socket, net.connect({ port: this.#targetPort, host: '127.0.0.1', allowHalfOpen: true }), {
-      held: () => this.#mode === 'holding',
+      held: (isSent) => this.#mode === 'holding' && (isSent || !this.#isOneWay),
       stuck: () => this.dispatchEvent(new Event('held')),
       delayMs: () => this.#delayMs,
     })
@@ -135,7 +141,7 @@ export class Proxy extends EventTarget {
 
 /**
  * The two sockets of one connection.
- * @typedef {{ held: () => boolean, stuck: () => void, delayMs: () => number }} Faults
+ * @typedef {{ held: (isSent: boolean) => boolean, stuck: () => void, delayMs: () => number }} Faults
  */
 class Pair {
   #near
@@ -150,7 +156,7 @@ class Pair {
   constructor(near, far, faults) {
     this.#near = near
     this.#far = far
-    this.#directions = [new Direction(near, far, faults), new Direction(far, near, faults)]
+    this.#directions = [new Direction(near, far, faults, true), new Direction(far, near, faults, false)]
     /** @type {Promise<void>} */
     this.ended = new Promise((resolve) => {
       for (const socket of [near, far]) {
@@ -183,13 +189,16 @@ class Direction {
   #to
   #from
   #faults
+  #isSent
 
   /**
    * @param {net.Socket} from
    * @param {net.Socket} to
    * @param {Faults} faults
+   * @param {boolean} isSent by the page
    */
-  constructor(from, to, faults) {
+  constructor(from, to, faults, isSent) {
+    this.#isSent = isSent
     this.#from = from
     this.#to = to
     this.#faults = faults
@@ -211,7 +220,7 @@ class Direction {
   flow() {
     clearTimeout(this.#timer)
     while (this.#queue.length > 0 && !this.#to.writableNeedDrain) {
-      if (this.#faults.held()) {
+      if (this.#faults.held(this.#isSent)) {
         this.#faults.stuck()
         return
       }

@@ -127,6 +127,29 @@ test('while it holds nothing arrives and nothing ends; after resume all of it ar
   assert.equal(await read(socket, 6), 'during')
 })
 
+test('while it holds what is sent, what comes goes on coming', async () => {
+  const peers = /** @type {net.Socket[]} */ ([])
+  const server = net.createServer((socket) => {
+    peers.push(socket)
+    socket.on('data', () => socket.write('heard'))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const proxy = await Proxy.start(/** @type {net.AddressInfo} */ (server.address()).port)
+  cleanups.push(() => server.close(), () => proxy.close())
+  const socket = await dial(proxy)
+  socket.write('x')
+  assert.equal(await read(socket, 5), 'heard')
+  proxy.hold('sent')
+  const held = once(proxy, 'held')
+  socket.write('y')
+  await held
+  peers[0]?.write('news')
+  assert.equal(await read(socket, 4), 'news')
+  proxy.resume()
+  assert.equal(await read(socket, 5), 'heard')
+})
+
 test('a delay keeps the order and lasts at least as long as asked', async () => {
   const { proxy } = await echo()
   const socket = await dial(proxy)

@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict'
 import { after } from 'node:test'
 
-import { toast } from './demo.js'
 import { closeBrowser, expectText, screenshots, test, withWorld } from './harness.js'
+import { told } from './notices.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -28,7 +28,7 @@ test('two hundred runs fill the map, eight at a time, and go on while the page i
   await screenshots(page, 'sweep')
 
   // The columns of the highest rates fail, and say why.
-  await toast(page, 'The sweep is through').waitFor({ timeout: 120_000 })
+  await told(page, 'The sweep is through', 90_000)
   await expectText(page, '#state', 'done')
   const [done, failed] = (await page.locator('#done, #failed').allTextContents()).map(Number)
   assert.equal(Number(done) + Number(failed), 200)
@@ -72,7 +72,7 @@ test('a run that is good enough ends the sweep', withWorld(async ({ open }) => {
   await page.locator('#target').fill('0.8')
   await page.locator('#target').press('Tab')
   await start(page)
-  await toast(page, /Stopped early: run \d+ reached 0\.[89]\d\d/).waitFor()
+  await told(page, /Stopped early: run \d+ reached 0\.[89]\d\d/)
   await expectText(page, '#state', 'done')
   await expectText(page, '#reason', /^Stopped early/)
   assert.ok(Number(await page.locator('#stopped').textContent()) > 50)

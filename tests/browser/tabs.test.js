@@ -7,9 +7,10 @@ import assert from 'node:assert/strict'
 import { after } from 'node:test'
 
 import {
-  addOne, at, button, job, shown, startHeavy, startText, story, STORY, streamed, streamedAll, toast, watchText,
+  addOne, at, button, job, shown, startHeavy, startText, story, STORY, streamed, streamedAll, watchText,
 } from './demo.js'
 import { closeBrowser, expectText, test, withWorld } from './harness.js'
+import { told } from './notices.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -20,7 +21,7 @@ test('a reload in the middle keeps the session, its text and its heavy task', wi
   await shown(page)
   const session = await sessionOf(page)
   await addOne(page)
-  await startHeavy(page, { seconds: 12 })
+  await startHeavy(page, { seconds: 20 })
   await startText(page)
   await streamed(page, 60)
   const before = (await story(page)) ?? ''
@@ -32,9 +33,9 @@ test('a reload in the middle keeps the session, its text and its heavy task', wi
   assert.ok(after.startsWith(before) && STORY.startsWith(after), 'the text went on from where it was')
   const watched = await watchText(page)
   await job(page).getByText('running').waitFor()
-  await toast(page, /Heavy task done/).waitFor()
-  await expectText(page, '#outcome', /^done/)
   await streamedAll(page)
+  await told(page, /Heavy task done/)
+  await expectText(page, '#outcome', /^done/)
   assert.equal(await story(page), STORY)
   assert.deepEqual((await watched()).wrong, [])
 }))

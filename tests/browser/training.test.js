@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict'
 import { after } from 'node:test'
 
-import { toast } from './demo.js'
 import { closeBrowser, expectText, screenshots, test, withWorld } from './harness.js'
+import { told } from './notices.js'
 
 /** @import { Page } from 'playwright-core' */
 
@@ -16,10 +16,10 @@ after(closeBrowser)
 test('a training is watched, paused, and goes on while the page is loaded again', withWorld(async ({ open, reload }) => {
   const page = await open('/training/')
   await start(page)
-  await toast(page, 'Training started').waitFor()
+  await told(page, 'Training started')
   const few = await longerThan(page, 2)
   assert.ok(await longerThan(page, few + 2) > few, 'the curve grows')
-  await toast(page, /Checkpoint at epoch 1000: held-out loss 0\.\d{3}/).waitFor()
+  await told(page, /Checkpoint at epoch 1000: held-out loss 0\.\d{3}/, 60_000)
   await page.waitForFunction(() => (document.querySelector('#map')?.getAttribute('d')?.length ?? 0) > 1000)
   const accuracy = Number(await page.locator('#accuracy').textContent())
   assert.ok(accuracy > 0.85, `it learns: ${accuracy}`)

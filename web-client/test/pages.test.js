@@ -8,23 +8,19 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { EXAMPLES, plain, TEXT } from "./support/examples.js";
 import { page } from "./support/page.js";
 
 const { later } = await import("../src/later.js");
-const TEXT = readFileSync(new URL("../../docs/pages.md", import.meta.url), "utf8");
-const EXAMPLE = /```html\n([^]*?)```\nWith `(\{.*\})`(?:(?:, which .*)?:\n```html\n([^]*?)```| a `(\w+)(?: (?:(\w+)\+)?(\w+))?` on `(.*?)` sends `(.*?)`\.| a change of `(.*?)` to `(.*?)` writes `(.*?)`\.)/g;
-
-const examples = [...TEXT.matchAll(EXAMPLE)];
-
 test("every example of docs/pages.md is one that this test runs", () => {
   const blocks = TEXT.match(/^```html\n/gm).length;
-  const results = examples.filter(([, , , shown]) => shown !== undefined).length;
-  assert.ok(examples.length > 12);
-  assert.equal(blocks, examples.length + results);
+  const results = EXAMPLES.filter(({ shown }) => shown !== undefined).length;
+  assert.ok(EXAMPLES.length > 12);
+  assert.equal(blocks, EXAMPLES.length + results);
 });
 
 const source = (name) => readFileSync(new URL(`../src/${name}.js`, import.meta.url), "utf8");
-const shown = examples.map(([, html]) => html).join("\n");
+const shown = EXAMPLES.map(({ html }) => html).join("\n");
 const sorted = (words) => [...new Set(words)].sort();
 
 /** The members of an object or the strings of a list in a source, by its name. */
@@ -91,25 +87,26 @@ for (const held of HELD) {
   });
 }
 
-for (const [, html, state, shown, type, held, key, selector, sent, control, typed, path] of examples) {
+for (const { html, state, shown, event, change } of EXAMPLES) {
   test(`docs/pages.md: ${html.trim().split("\n")[0].slice(0, 80)}`, async () => {
     await Promise.all(["more-formats", "job-card"].map(later));
     document.documentElement.lang = "en";
-    const given = JSON.parse(state, (_, value) => (value === "now-180000" ? Date.now() - 180_000 : value));
-    const p = page(html, { state: given, confirm: () => true });
+    const p = page(html, { state: state(), confirm: () => true });
     await new Promise((resolve) => setImmediate(resolve));
     p.frame();
     assert.deepEqual(p.messages, []);
     if (shown !== undefined) assert.equal(plain(p.body), plain(made(shown)));
-    if (type) {
+    if (event) {
+      const { type, held, key, selector, sends } = event;
       const init = { bubbles: true, cancelable: true, ...(key && { key, [`${held}Key`]: true }) };
       p.$(selector).dispatchEvent(key ? new window.KeyboardEvent(type, init) : new window.Event(type, init));
-      assert.deepEqual(p.app.sent.map(({ name, payload }) => [name, payload]), [JSON.parse(sent)]);
+      assert.deepEqual(p.app.sent.map(({ name, payload }) => [name, payload]), [sends]);
     }
-    if (control) {
-      p.$(control).value = typed;
-      for (const type of ["input", "change"]) p.$(control).dispatchEvent(new window.Event(type, { bubbles: true }));
-      assert.deepEqual(p.app.sent.map(({ name, payload }) => [name, payload]), [["$set", { path: JSON.parse(path), value: typed }]]);
+    if (change) {
+      const { selector, value, path } = change;
+      p.$(selector).value = value;
+      for (const type of ["input", "change"]) p.$(selector).dispatchEvent(new window.Event(type, { bubbles: true }));
+      assert.deepEqual(p.app.sent.map(({ name, payload }) => [name, payload]), [["$set", { path, value }]]);
     }
   });
 }
@@ -118,15 +115,4 @@ function made(html) {
   const element = document.createElement("body");
   element.innerHTML = html;
   return element;
-}
-
-/** What a person could see of a tree: no comments, no attributes of the bindings, no blanks that do not count. */
-function plain(root) {
-  const one = (node) => {
-    if (node.nodeType === 3) return node.data.replace(/\s+/g, " ");
-    if (node.nodeType !== 1) return "";
-    const attributes = [...node.attributes].filter(({ name }) => !name.startsWith("w-")).map(({ name, value }) => `${name}=${value.replace(/\s/g, "")}`);
-    return `<${[node.localName, ...attributes.sort()].join(" ")}>${[...node.childNodes].map(one).join("")}</>`;
-  };
-  return [...root.childNodes].map(one).join("").replace(/\s+/g, " ").trim();
 }

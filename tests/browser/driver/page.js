@@ -11,6 +11,7 @@ import { EventEmitter } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { record } from '../notices.js'
 import { watch } from './inside.js'
 import { strokes } from './keys.js'
 import { byRole, byText, Locator } from './locator.js'
@@ -103,7 +104,7 @@ export class Context extends EventEmitter {
   /** @param {Tab} tab */
   async #page(tab) {
     const page = new Page(tab, this)
-    await tab.begin(String(watch))
+    await tab.begin(`() => { (${watch})(); (${record})() }`)
     this.#pages.push(page)
     return page
   }

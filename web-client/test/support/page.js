@@ -6,8 +6,6 @@
 
 import { Window } from "happy-dom";
 
-import { apply } from "../../src/patch.js";
-
 // All that the client takes from the window; a session's events are then of the same kind as the page's.
 const WINDOW = [
   "document", "location", "EventTarget", "Event", "CustomEvent", "HTMLElement", "customElements", "CSSStyleSheet",
@@ -24,61 +22,8 @@ export const { bind } = await import("../../src/bind.js");
 const { later } = await import("../../src/later.js");
 await Promise.all(["messages", "forms", "model"].map(later));
 
-/** A session whose document changes when the test says so, and which remembers what it was asked. */
-export class FakeApp extends EventTarget {
-  document = null;
-  connection = { state: "live" };
-  pending = 0;
-  sent = [];
-  #listeners = new Set();
-
-  onCommit(listener) {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  get listening() {
-    return this.#listeners.size;
-  }
-
-  snapshot(after) {
-    this.#commit(after, null);
-  }
-
-  delta(...ops) {
-    this.#commit(apply(this.document, ops), ops);
-  }
-
-  action(name, payload, options) {
-    return new Promise((resolve, reject) => this.sent.push({ name, payload, ...options, resolve, reject }));
-  }
-
-  cancel(job) {
-    return this.action("$cancel", job);
-  }
-
-  dismiss(job) {
-    return this.action("$dismiss", job);
-  }
-
-  set(path, value, options) {
-    return this.action("$set", { path, value }, options);
-  }
-
-  retry() {
-    this.retried = true;
-  }
-
-  tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-
-  #commit(after, ops) {
-    const before = this.document;
-    this.document = after;
-    for (const listener of this.#listeners) listener({ before, after, ops });
-  }
-}
+const { FakeApp } = await import("./fake-app.js");
+export { FakeApp };
 
 let before;
 
