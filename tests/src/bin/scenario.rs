@@ -2,6 +2,7 @@
 //!
 //! `?user=ann` in the address of its socket says who connects; with `--per-user` the pages of one person share a session.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
@@ -23,6 +24,9 @@ struct Churn {
     cells: u64,
 }
 
+/// How many changes `churn` has made, in all sessions: what a page asks that has no part in them.
+static CHURNED: AtomicU64 = AtomicU64::new(0);
+
 /// The server of the network scenarios.
 #[derive(Parser)]
 struct Options {
@@ -40,6 +44,7 @@ async fn main() -> Result {
     let mut app = App::new(Scenario::default)
         .action("add", |state, _cx, by: u64| state.count += by)
         .query("count", |state, (): ()| Reply(state.count))
+        .query("churned", |_, (): ()| Reply(CHURNED.load(Ordering::Relaxed)))
         .action("tell", tell)
         .action("churn", churn)
         .session_per(if options.per_user { Per::User } else { Per::Tab })
@@ -73,6 +78,7 @@ fn churn(_state: &mut Scenario, cx: &mut Cx<Scenario>, churn: Churn) -> Result {
     })
     .on_partial(move |state, _cx, change: u64| {
         state.readings = (0..churn.cells).map(|cell| 100_000_000 + change * 1_000 + cell).collect();
+        CHURNED.fetch_add(1, Ordering::Relaxed);
     })
     .start()?;
     Ok(())

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod proxy;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +11,7 @@ use tokio::sync::oneshot;
 use windlass::prelude::*;
 use windlass::store::MemoryStore;
 use windlass_client::{ActionError, ActionOptions, Change, Client, ConnectError, Event, Status, Until};
-
-use proxy::Proxy;
+use windlass_proxy::{Fault, Proxy};
 
 #[derive(Clone, Default, Serialize, Deserialize, Debug, PartialEq)]
 struct Counter {
@@ -62,6 +59,12 @@ async fn run(app: App<Counter>) -> (std::net::SocketAddr, oneshot::Sender<()>) {
     (address, stop)
 }
 
+/// Resets every connection, and lets no other through.
+fn refuse(proxy: &Proxy) {
+    proxy.refuse();
+    proxy.fault(Fault::Reset);
+}
+
 /// Comes back at once instead of after a wait.
 fn come_back_at_once(client: &Client) {
     let (client, mut status) = (client.clone(), client.status_changes());
@@ -82,7 +85,7 @@ async fn every_action_counts_once_through_cut_connections() {
     let seed = std::env::var("WINDLASS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7_u64);
     println!("again: WINDLASS_SEED={seed} cargo nextest run -p windlass-tests --test client every_action");
     let (address, _stop) = serve().await;
-    let proxy = Proxy::start(address).await;
+    let proxy = Proxy::start(address).await.unwrap();
     let client = Client::connect(proxy.url()).await.unwrap();
     come_back_at_once(&client);
     let mut dice = seed;
@@ -96,7 +99,7 @@ async fn every_action_counts_once_through_cut_connections() {
                 tokio::task::yield_now().await;
             }
         }
-        proxy.cut();
+        proxy.fault(Fault::Reset);
     }
     for outcome in outcomes {
         assert_eq!(outcome.await, Ok(serde_json::Value::Null));
@@ -117,7 +120,7 @@ async fn a_server_that_is_lost_takes_nothing_with_it() {
     let durable = || app().store(Arc::<MemoryStore>::clone(&store));
     let (address, stop) = run(durable()).await;
     let mut stops = vec![stop];
-    let proxy = Proxy::start(address).await;
+    let proxy = Proxy::start(address).await.unwrap();
     let client = Client::connect(proxy.url()).await.unwrap();
     let mut events = client.events();
     come_back_at_once(&client);
@@ -140,7 +143,7 @@ async fn a_server_that_is_lost_takes_nothing_with_it() {
         let (next, stop) = run(durable()).await;
         stops.push(stop);
         proxy.lead_to(next);
-        proxy.cut();
+        proxy.fault(Fault::Reset);
     }
     client.send_with("line", "the last", until_saved).unwrap().await.unwrap();
     expected.push("the last".to_owned());
@@ -199,12 +202,12 @@ async fn changes_events_and_jobs_are_told() {
 #[tokio::test]
 async fn an_identity_survives_the_process() {
     let (address, _stop) = serve().await;
-    let proxy = Proxy::start(address).await;
+    let proxy = Proxy::start(address).await.unwrap();
     let file = std::env::temp_dir().join(format!("windlass-client-{}-{}", std::process::id(), address.port()));
     let first = Client::builder(proxy.url()).identity_file(&file).connect().await.unwrap();
     first.action("add", 5).await.unwrap();
     let session = first.session();
-    proxy.refuse();
+    refuse(&proxy);
     drop(first.send("add", 7).unwrap());
     first.close().await;
 
@@ -227,8 +230,8 @@ async fn an_identity_survives_the_process() {
 #[tokio::test]
 async fn an_outbox_that_is_full_says_so() {
     let (address, _stop) = serve().await;
-    let proxy = Proxy::start(address).await;
-    proxy.refuse();
+    let proxy = Proxy::start(address).await.unwrap();
+    refuse(&proxy);
     let client = Client::builder(proxy.url()).outbox_max(2).start().unwrap();
     let waiting = [client.send("add", 1).unwrap(), client.send("add", 1).unwrap()];
     assert_eq!(client.send("add", 1).unwrap_err(), ActionError::OutboxFull);
@@ -267,11 +270,11 @@ async fn a_client_that_was_closed_has_ended_for_all_who_hold_it() {
 #[tokio::test]
 async fn a_session_that_is_gone_takes_its_actions_with_it() {
     let (first, stop) = serve().await;
-    let proxy = Proxy::start(first).await;
+    let proxy = Proxy::start(first).await.unwrap();
     let client = Client::connect(proxy.url()).await.unwrap();
     client.action("add", 5).await.unwrap();
     let mut events = client.events();
-    proxy.refuse();
+    refuse(&proxy);
     let unsent = client.send("add", 7);
     let (second, _stop) = serve().await;
     proxy.lead_to(second);
