@@ -414,7 +414,7 @@ test("docs/devtools.md names the bounds, kinds and codes that there are", async 
     `last ${ITEMS_MAX.toLocaleString("en")} items`, `last ${ENTRIES_MAX.toLocaleString("en")} entries and ${BYTES_MAX / 1e6} MB`,
     `at most ${FOUND_MAX.toLocaleString("en")} matches`,
   ];
-  for (const word of [...bounds, ...KINDS.map((kind) => `| ${kind} |`), FORMAT, "not_json", "not_a_recording", "unknown_version", "bad_entry"]) {
+  for (const word of [...bounds, ...KINDS.map((kind) => `| ${kind} |`), FORMAT, "not_json", "not_a_recording", "unknown_version", "bad_entry", "too_large"]) {
     assert.ok(guide.includes(word), word);
   }
 });

@@ -16,9 +16,8 @@ import { SessionView } from "./session-view.js";
 import { StateView } from "./state-view.js";
 import { STYLE } from "./style.js";
 import { TimelineView } from "./timeline-view.js";
-import { Timeline } from "./timeline.js";
+import { timelineOf } from "./timeline.js";
 
-/** @import { Held } from "./fold.js" */
 /** @import { Inspectable } from "./probe.js" */
 /** @import { Recording } from "./recording.js" */
 
@@ -139,18 +138,10 @@ export class Panel extends Base {
   /** @param {Recording} recording takes the page over */
   begin(recording) {
     this.end();
-    // Of what is in the file, all at once; what the page itself lives through is another timeline.
-    const timeline = new Timeline();
+    // Of what is in the file, all at once; what the page itself lives through is another timeline. Before the page is
+    // taken over: a file that cannot be told leaves it alone.
+    const timeline = timelineOf(recording);
     this.replay = new Replay(this.#app, this.#probe, recording, () => this.#changed());
-    const { player } = this.replay;
-    const at = player.at;
-    player.seek(0);
-    let before = /** @type {Held} */ (player.held);
-    for (const { entry, held } of player.all()) {
-      timeline.add(entry, before, held);
-      before = held;
-    }
-    player.seek(at);
     this.#timelineView.timeline = timeline;
     this.#changed();
   }

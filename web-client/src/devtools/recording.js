@@ -44,7 +44,7 @@ import { decode } from "../wire.js";
 /** A file that is no recording that can be replayed here. */
 export class RecordingError extends Error {
   /**
-   * @param {"not_json" | "not_a_recording" | "unknown_version" | "bad_entry"} code
+   * @param {"not_json" | "not_a_recording" | "unknown_version" | "bad_entry" | "too_large"} code
    * @param {string} text what is wrong, and what to do
    */
   constructor(code, text) {
@@ -60,6 +60,9 @@ export class RecordingError extends Error {
  * @throws {RecordingError}
  */
 export function read(text) {
+  if (text.length > FILE_MAX) {
+    throw new RecordingError("too_large", `this file has more than the ${FILE_MAX >> 20} million characters that devtools open: choose one that they have downloaded`);
+  }
   /** @type {any} */
   let file;
   try {
@@ -75,13 +78,16 @@ export function read(text) {
   }
   const { epoch = 0, n = 0, stale = true, document = null } = start;
   if (document !== null && !isObject(document)) throw new RecordingError("bad_entry", "the document at the start is no object");
+  if (isDeep(document)) throw new RecordingError("bad_entry", `the document at the start is deeper than ${DEPTH_MAX} levels`);
+  if (!isCount(epoch) || !isCount(n) || typeof stale !== "boolean") {
+    throw new RecordingError("bad_entry", "the epoch, n and stale of the start are no two counts and no true or false");
+  }
   let last = 0;
   entries.forEach((/** @type {any} */ entry, /** @type {number} */ at) => {
     const bad = (/** @type {string} */ why) => new RecordingError("bad_entry", `entry ${at} of ${entries.length}: ${why}`);
     if (!isObject(entry) || typeof entry.kind !== "string") throw bad("it has no kind");
     if (typeof entry.at_ms !== "number" || entry.at_ms < last) throw bad(`its at_ms is not at or after the ${last} before it`);
     last = entry.at_ms;
-    if (entry.kind === "out" && !Array.isArray(entry.message)) throw bad("its message is no array");
     if (entry.kind === "in") {
       try {
         // What this client would refuse in a socket it refuses in a file.
@@ -90,6 +96,8 @@ export function read(text) {
         throw bad(String(error));
       }
     }
+    const wrong = misfit(entry);
+    if (wrong) throw bad(wrong);
   });
   return {
     format,
@@ -100,6 +108,42 @@ export function read(text) {
     // What a later version adds is nothing that changes the document.
     entries: entries.filter(({ kind }) => KINDS.has(kind)),
   };
+}
+
+/**
+ * What of an entry is not as this module's {@link Entry} says. Whatever a file holds, who shows it meets only these types.
+ *
+ * @param {any} entry
+ * @returns {string} nothing when all is
+ */
+function misfit(entry) {
+  const { kind, message } = entry;
+  for (const [name, is, what] of (Object.hasOwn(MEMBERS, kind) && MEMBERS[kind]) || []) if (!is(entry[name])) return `its ${name} is no ${what}`;
+  if (kind !== "in" && kind !== "out") return "";
+  if (isDeep(message)) return `its message is deeper than ${DEPTH_MAX} levels`;
+  if (message[0] === "d" && Array.isArray(message[3]) && message[3].some((op) => op?.length > DEPTH_MAX)) {
+    return `one of its paths is longer than ${DEPTH_MAX} steps`;
+  }
+  if (kind === "in") return "";
+  const [tag, first] = message;
+  if (typeof tag !== "string") return "its message has no tag";
+  if (tag === "h" && !isObject(first)) return "its hello is no object";
+  if (tag === "a" && !(isCount(first) && typeof message[2] === "string")) return "its action has no seq and name";
+  return "";
+}
+
+/**
+ * Whether a value has more levels than may be; no deeper than it has to does this look itself.
+ *
+ * @param {unknown} value
+ */
+function isDeep(value) {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > DEPTH_MAX) return true;
+    level = level.flatMap((inner) => (typeof inner === "object" && inner !== null ? Object.values(inner) : []));
+  }
+  return false;
 }
 
 /**
@@ -170,9 +214,32 @@ function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** @param {unknown} value */
+const isText = (value) => typeof value === "string";
+/** @param {unknown} value */
+const isNumber = (value) => typeof value === "number";
+/** @param {unknown} value */
+const isCount = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+const isMaybe = (/** @type {(value: unknown) => boolean} */ is) => (/** @type {unknown} */ value) => value === null || value === undefined || is(value);
+
+/** @typedef {readonly [string, (value: unknown) => boolean, string][]} Members */
+/** What each kind of entry has to have. @type {{ [kind: string]: Members }} */
+const MEMBERS = {
+  close: [["code", isNumber, "number"], ["reason", isMaybe(isObject), "object"]],
+  status: [["state", isText, "text"], ["code", isMaybe(isText), "text"], ["attempt", isNumber, "number"], ["retry_in_ms", isMaybe(isNumber), "number"]],
+  queued: [["seq", isCount, "count"], ["name", isText, "text"]],
+  ended: [["seq", isCount, "count"], ["code", isText, "text"], ["text", isText, "text"]],
+  told: [["event", isText, "text"]],
+  out: [["message", Array.isArray, "array"], ["bytes", isCount, "count"]],
+  in: [["bytes", isCount, "count"]],
+};
 const KINDS = new Set(["connect", "open", "close", "status", "queued", "ended", "told", "out", "in"]);
 
 export const FORMAT = "windlass-recording";
 export const VERSION = 1;
+/** Characters of a file that is opened: a recording is of 4 MB at most, and its start may be as large as a state. */
+export const FILE_MAX = 64 * 1024 * 1024;
+/** Levels of what is in a file: twice what any state has. */
+export const DEPTH_MAX = 256;
 /** In the place of what is not kept. */
 export const REDACTED = "[redacted]";

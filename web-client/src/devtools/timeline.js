@@ -7,10 +7,11 @@
  * @module
  */
 
+import { Player } from "./player.js";
 import { bytesText, opText, preview, tookText } from "./text.js";
 
 /** @import { Held } from "./fold.js" */
-/** @import { Entry } from "./recording.js" */
+/** @import { Entry, Recording } from "./recording.js" */
 /** @import { Job } from "../session.js" */
 /** @import { Json, JsonObject } from "../patch.js" */
 /** @import { Extras, Welcome } from "../wire.js" */
@@ -341,17 +342,33 @@ export class Timeline {
         job.rank ? `no. ${job.rank}` : "",
         job.text ?? "",
       ].filter(Boolean).join(" · ");
-      const item = known?.status === job.status && this.items.includes(known.item) ? known.item
-        : this.#item("job", at_ms, job.name, { badge: job.status, tone: JOB_TONES[job.status] ?? "info" });
+      const item = known && known.status === job.status && this.items.includes(known.item) ? known.item
+        : this.#item("job", at_ms, String(job.name), { badge: String(job.status ?? ""), tone: JOB_TONES[job.status] ?? "info" });
       item.detail = detail;
       item.raw = [job];
-      item.lines = [`job ${job.id}, attempt ${job.attempt}`, ...(job.log ?? [])];
+      item.lines = [`job ${job.id}, attempt ${job.attempt}`, ...(Array.isArray(job.log) ? job.log : [])];
       item.latency_ms = job.status === "queued" ? null : job.elapsed_ms ?? null;
       this.#jobs.set(job.id, { item, status: job.status });
     }
     const ids = new Set(now.map(({ id }) => id));
     for (const id of this.#jobs.keys()) if (!ids.has(id)) this.#jobs.delete(id);
   }
+}
+
+/**
+ * All of a recording, as it was told when it happened.
+ *
+ * @param {Recording} recording
+ */
+export function timelineOf(recording) {
+  const timeline = new Timeline();
+  const player = new Player(recording);
+  let before = player.held;
+  for (const { entry, held } of player.all()) {
+    timeline.add(entry, before, held);
+    before = held;
+  }
+  return timeline;
 }
 
 /**
@@ -413,7 +430,10 @@ function live(item, state, at_ms) {
 /** @param {JsonObject | null} document */
 function jobsOf(document) {
   const jobs = document && Object.hasOwn(document, "$jobs") ? document.$jobs : undefined;
-  return Array.isArray(jobs) ? /** @type {Job[]} */ (/** @type {unknown} */ (jobs)) : undefined;
+  if (!Array.isArray(jobs)) return undefined;
+  // A file may have anything in its place.
+  const are = jobs.every((job) => typeof job === "object" && job !== null && "id" in job && "name" in job);
+  return are ? /** @type {Job[]} */ (/** @type {unknown} */ (jobs)) : undefined;
 }
 
 /** @type {readonly Kind[]} */
