@@ -63,7 +63,6 @@ test('the card speaks the language that the page has chosen, and stands right to
   await card(page, 1).getByText('Läuft').waitFor()
   await card(page, 2).getByText('Nr. 1 in der Schlange').waitFor()
   await card(page, 1).getByRole('button', { name: 'Abbrechen: Haul 1' }).waitFor()
-  // A card that is there already follows with the next that is told of its job.
   await page.locator('#language').selectOption('ar')
   await card(page, 1).getByText('قيد التشغيل').waitFor()
   const sides = await card(page, 1).evaluate((card) => {
@@ -73,6 +72,16 @@ test('the card speaks the language that the page has chosen, and stands right to
     return { thick: parseFloat(borderRightWidth) > parseFloat(borderLeftWidth), button: Number(button?.getBoundingClientRect().left) < Number(name?.getBoundingClientRect().left) }
   })
   assert.deepEqual(sides, { thick: true, button: true })
+}))
+
+test('the card of a job that has ended follows the language of the page', withWorld(async ({ open }) => {
+  const page = await open('/controls/')
+  await live(page)
+  await page.locator('#haul').click()
+  await card(page, 1).getByRole('button', { name: 'Dismiss: Haul 1' }).waitFor()
+  await page.locator('#language').selectOption('de')
+  await card(page, 1).getByText('Fertig').waitFor()
+  await card(page, 1).getByRole('button', { name: 'Entfernen: Haul 1' }).waitFor()
 }))
 
 for (const dir of ['ltr', 'rtl']) {

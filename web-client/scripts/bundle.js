@@ -13,6 +13,7 @@ export const FOLDER = fileURLToPath(new URL("..", import.meta.url));
 /** The files of `dist`: what a page loads, and the parts that are loaded when they are used. */
 export const ENTRIES = {
   windlass: "src/auto.js",
+  notices: "src/notices.js",
   "more-formats": "src/more-formats.js",
   "job-card": "src/job-card.js",
   messages: "src/messages.js",

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { empty, fieldsOf } from "./fields.js";
 import { labels } from "./labels.js";
 import { later, parts } from "./later.js";
 import { HELD, KEYS } from "./template.js";
@@ -37,6 +38,12 @@ import { removing } from "./view.js";
  * @property {Map<Handler, number>} fired when, by the event's own clock
  * @property {ReturnType<typeof setTimeout>} [rest] until the last of what was throttled is sent
  * @property {number} running
+ */
+
+/**
+ * What a person had filled in when an action was asked for, and what puts it back once it was emptied.
+ *
+ * @typedef {{ fields: import("./fields.js").Field[], restore?: () => void }} Filled
  */
 
 /**
@@ -140,6 +147,10 @@ export class Actions {
     if (handler.throttle_ms || handler.modifiers.has("once")) {
       bound.fired = new Map(bound.fired).set(handler, now);
     }
+    const sends = handler.steps.some((step) => "action" in step);
+    const fields = part.forms && sends ? fieldsOf(element, part.reset || element.localName === "form") : [];
+    /** @type {Filled} */
+    const filled = { fields };
     const act = () => {
       this.page.during(event);
       try {
@@ -147,18 +158,26 @@ export class Actions {
           if ("local" in step) this.page.assign(step.local, step.expression.read(scope));
           else {
             this.page.settle();
-            void this.#send(step.action, payload(part, scope, element, event), bound, element);
+            void this.#send(step.action, payload(part, scope, element, event, fields), bound, element, filled);
           }
         }
       } finally {
         this.page.during(null);
       }
     };
-    if (!part.forms || parts.forms) act();
-    else {
-      // On a page that does not hide itself until its first values are there, somebody may be that quick.
-      later("forms").then(act, () => this.refuse(nameOf(handler), { code: "not_loaded", text: labels.not_loaded }, element));
+    if (!part.forms || parts.forms) return act();
+    // On a page that does not hide itself until its first values are there, somebody may be that quick, and type on.
+    if (part.reset && sends) {
+      this.page.settle();
+      filled.restore = empty(element, fields);
     }
+    bound.running++;
+    later("forms")
+      .finally(() => bound.running--)
+      .then(act, () => {
+        filled.restore?.();
+        this.refuse(nameOf(handler), { code: "not_loaded", text: labels.not_loaded }, element);
+      });
   }
 
   /**
@@ -166,8 +185,9 @@ export class Actions {
    * @param {unknown} value
    * @param {Bound} bound
    * @param {Element} element
+   * @param {Filled} filled
    */
-  async #send(action, value, bound, element) {
+  async #send(action, value, bound, element, filled) {
     const { part } = bound;
     const { forms } = part.forms ? parts : NO_PARTS;
     const enable = part.disable && forms?.disable(element);
@@ -179,23 +199,22 @@ export class Actions {
     const secret = part.secret || (element.localName === "form" && forms?.hasPassword(element));
     /** @param {string} state */
     const onState = (state) => element.setAttribute("w-state", state);
-    let restore;
     try {
       const outcome =
         action === "$cancel" ? this.app.cancel(String(value))
         : action === "$dismiss" ? this.app.dismiss(value === undefined || value === null ? null : String(value))
         : this.app.action(action, value, { secret, onState });
       this.page.moved();
-      const files = forms?.filesOf(element);
+      const files = forms?.filesOf(filled.fields);
       if (files) {
         const detail = /** @type {Files} */ ({ action, files, outcome });
         element.dispatchEvent(new CustomEvent("w-files", { bubbles: true, detail }));
       }
       // Now, and not with the outcome: whoever types on at once does so into an empty field.
-      if (part.reset) restore = forms?.reset(element);
+      if (part.reset) filled.restore ??= empty(element, filled.fields);
       await outcome;
     } catch (error) {
-      restore?.();
+      filled.restore?.();
       this.refuse(action, error, element);
     } finally {
       bound.running--;
@@ -255,17 +274,18 @@ function passes({ modifiers }, element, event) {
  * @param {Scope} scope
  * @param {Element} element
  * @param {Event} event
+ * @param {import("./fields.js").Field[]} fields
  */
-function payload(part, scope, element, event) {
+function payload(part, scope, element, event, fields) {
   const { forms } = part.forms ? parts : NO_PARTS;
   const named = part.named.map(([name, expression]) => [name, expression.read(scope) ?? null]);
   let base = part.whole ? part.whole.read(scope) ?? null : null;
   if (forms && event.type === "submit" && element.localName === "form") {
     const { submitter } = /** @type {SubmitEvent} */ (event);
-    const fields = forms.formValues(/** @type {HTMLFormElement} */ (element), submitter);
-    base = isObject(base) ? { ...base, ...fields } : fields;
+    const values = forms.formValues(fields, submitter);
+    base = isObject(base) ? { ...base, ...values } : values;
   } else if (!part.whole && !named.length && forms?.isFilledIn(element)) {
-    return forms.controlValue(element);
+    return forms.controlValue(fields.find(({ control }) => control === element) ?? element);
   }
   if (!named.length) return base;
   return { ...(isObject(base) ? base : {}), ...Object.fromEntries(named) };

@@ -8,19 +8,21 @@
  * @module
  */
 
-import { bar } from "./bar.js";
 import { bind } from "./bind.js";
-import { h } from "./dom.js";
 import { later } from "./later.js";
 import { tell, toConsole } from "./report.js";
 import { connect } from "./session.js";
-import { toasts } from "./toasts.js";
 
-/** @typedef {import("./actions.js").Refusal} Refusal */
 /** @typedef {import("./bar.js").Connected} Connected */
 /** @typedef {import("./bind.js").App} App */
 
-export * from "./index.js";
+// As in index.js, but for toasts and bar: they are a part that is loaded when the page is bound.
+export { bind } from "./bind.js";
+export { WindlassError } from "./error.js";
+export { formats } from "./formats.js";
+export { labels } from "./labels.js";
+export { PatchError, apply } from "./patch.js";
+export { Session, connect } from "./session.js";
 
 /**
  * Shows a session on this page: what the script does by itself, for those who connect in their own way.
@@ -35,44 +37,41 @@ export function start(app) {
   // From its first frame on, when the address asks for them.
   if (location.search.includes("windlass=devtools")) app.inspect().environment.after = open();
   window.addEventListener("keydown", (event) => event.altKey && event.shiftKey && event.code === "KeyW" && open(event));
-  const stack = toasts(app);
-  bar(app);
-  app.addEventListener("navigate", (event) => follow(/** @type {CustomEvent} */ (event).detail.url));
-  app.addEventListener("download", (event) => {
-    const { url, name = "" } = /** @type {CustomEvent} */ (event).detail;
-    const here = sameOrigin(url);
-    if (here) h("a", { href: here, download: name }).click();
-  });
-  window.addEventListener("w-refused", (event) => {
-    const { code, text, action, shown } = /** @type {CustomEvent<Refusal>} */ (event).detail;
-    // Whoever shows it beside the control prevents the default; what ended with its session the bar has told.
-    if (event.defaultPrevented || shown || TOLD.has(code)) return;
-    stack.show({ level: "error", text, id: `refused ${action}` });
-  });
   bind(document.body, app);
+  // After it, so that what the page itself uses is asked for first.
+  showNotices(app);
   return app;
 }
 
-/** @param {string} url */
-function follow(url) {
-  const here = sameOrigin(url);
-  if (here) location.assign(here);
+/** @param {App & Connected} app */
+function showNotices(app) {
+  /** @type {Event[]} told before there is what shows them */
+  const early = [];
+  /** @type {((event: Event) => void) | undefined} */
+  let show;
+  const hear = (/** @type {Event} */ event) => {
+    if (show) show(event);
+    else if (early.length < EARLY_MAX) early.push(event);
+  };
+  for (const type of HEARD) app.addEventListener(type, hear);
+  window.addEventListener("w-refused", hear);
+  const load = async () => {
+    try {
+      const notices = /** @type {import("./notices.js").Notices} */ (await later("notices"));
+      show ??= notices.show(app, (url) => tell(toConsole, { code: "refused_url", details: [url, location.origin] }));
+      for (const event of early.splice(0)) show(event);
+    } catch (error) {
+      // What was not to be had may be when the connection changes.
+      console.warn(error);
+    }
+  };
+  app.addEventListener("connection", () => show ?? load());
+  void load();
 }
 
-/**
- * A server that was talked into sending a stranger's address does not lead people there.
- *
- * @param {string} url
- */
-function sameOrigin(url) {
-  const { href } = h("a", { href: url });
-  // As text: the origin of a `blob:` is its maker's, and that of a `javascript:` is "null" as that of a frame in a sandbox.
-  if (href.startsWith(`${location.origin}/`)) return href;
-  tell(toConsole, { code: "refused_url", details: [url, location.origin] });
-  return null;
-}
-
-const TOLD = new Set(["session_gone", "outcome_unknown", "closed", "taken_over"]);
+const HEARD = ["notify", "close_notify", "events_lost", "navigate", "download", "fresh", "restored"];
+// More than a server says before a file has come; who cannot load it at all is not told the rest.
+const EARLY_MAX = 100;
 
 /** The session of this page; undefined with `?manual`. */
 export const app = new URL(import.meta.url).searchParams.has("manual") ? undefined : start(connect());

@@ -10,7 +10,7 @@
  */
 
 import { Base, fill, h, mount, write } from "./dom.js";
-import { labels } from "./labels.js";
+import { words } from "./words.js";
 
 /**
  * What the bar needs of a session.
@@ -29,6 +29,9 @@ import { labels } from "./labels.js";
 export function bar(app) {
   const element = mount("windlass-bar", Bar);
   element.watch(app);
+  for (const type of ["fresh", "restored"]) {
+    app.addEventListener(type, (event) => element.tell(type, /** @type {CustomEvent} */ (event).detail));
+  }
   return element;
 }
 
@@ -70,13 +73,17 @@ export class Bar extends Base {
   watch(app) {
     this.#app = app;
     app.addEventListener("connection", () => this.#changed());
-    app.addEventListener("fresh", (event) => {
-      const { reason, rejected } = /** @type {CustomEvent<{ reason: string, rejected: number }>} */ (event).detail;
-      const text = labels.fresh[reason] ?? labels.fresh.session_gone ?? "";
-      this.#say(rejected ? `${text} ${labels.rejected(rejected)}` : text);
-    });
-    app.addEventListener("restored", () => this.#say(labels.restored));
     this.#changed();
+  }
+
+  /**
+   * @param {string} type of an event of the session; of one that is not the bar's nothing is said
+   * @param {{ reason: string, rejected: number }} detail
+   */
+  tell(type, { reason, rejected }) {
+    const { fresh, rejected: lost, restored } = words();
+    if (type === "fresh") this.#say([fresh[reason] ?? fresh.session_gone, rejected && lost(rejected)].filter(Boolean).join(" "));
+    if (type === "restored") this.#say(restored);
   }
 
   /** @param {string} notice */
@@ -92,7 +99,7 @@ export class Bar extends Base {
       this.#late = false;
       this.#was = true;
       this.#after(shown ? CONNECTED_MS : null);
-      this.#draw(shown ? labels.connected : "");
+      this.#draw(shown ? words().connected : "");
       return;
     }
     // The second counts from the loss, through all attempts that follow.
@@ -117,33 +124,34 @@ export class Bar extends Base {
   #draw(passing = "") {
     const app = /** @type {Connected} */ (this.#app);
     const { state, retryAt, code } = app.connection;
+    const said = words();
     clearTimeout(this.#tick);
     let [text, count, button] = [passing || this.#notice, "", ""];
     if (this.#late && state === "stopped") {
-      text = labels.stopped[code ?? ""] ?? labels.stopped.any ?? "";
-      button = code === "taken_over" ? labels.useHere : labels.reload;
+      text = said.stopped[code ?? ""] ?? said.stopped.any ?? "";
+      button = code === "taken_over" ? said.useHere : said.reload;
       // Closed by the page itself, which then says what it wants said.
       if (code === "closed") [text, button] = [this.#notice, ""];
     } else if (this.#late) {
-      text = this.#was ? labels.reconnecting : labels.connecting;
-      if (app.pending) count = labels.pending(app.pending);
+      text = this.#was ? said.reconnecting : said.connecting;
+      if (app.pending) count = said.pending(app.pending);
       if (state === "waiting" && retryAt !== null) {
         const left_ms = retryAt - Date.now();
-        if (left_ms > 0) count = [labels.retryIn(Math.ceil(left_ms / 1000)), count].filter(Boolean).join(" · ");
-        button = labels.tryNow;
+        if (left_ms > 0) count = [said.retryIn(Math.ceil(left_ms / 1000)), count].filter(Boolean).join(" · ");
+        button = said.tryNow;
       }
       this.#tick = setTimeout(() => this.#draw(), TICK_MS);
     }
     const tone = passing ? "success" : this.#late ? "warning" : "info";
     this.#card.className = `card ${tone}`;
     this.#card.hidden = !text;
-    this.#card.setAttribute("aria-label", labels.connection);
+    this.#card.setAttribute("aria-label", said.connection);
     write(this.#text, text);
     write(this.#count, count);
     write(this.#button, button);
     this.#button.hidden = !button;
     this.#close.hidden = !text || text !== this.#notice;
-    this.#close.setAttribute("aria-label", labels.close);
+    this.#close.setAttribute("aria-label", said.close);
   }
 
   disconnectedCallback() {

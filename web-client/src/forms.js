@@ -14,28 +14,30 @@ export default function install({ parts }) {
   parts.forms = forms;
 }
 
+/** @typedef {import("./fields.js").Control} Control */
+/** @typedef {import("./fields.js").Field} Field */
 /** @typedef {{ name: string, size: number, type: string }} FileValue what an app learns of a file before it has it */
 /** @typedef {string | number | boolean | null | string[] | FileValue[]} FieldValue */
 
 /**
- * @param {HTMLFormElement} form
+ * @param {Field[]} fields of a form
  * @param {HTMLElement | null} [submitter] the button that was pressed; named, it counts as a field
  * @returns {{ [name: string]: FieldValue | FieldValue[] }}
  */
-export function formValues(form, submitter) {
-  /** @type {Map<string, Control[]>} */
-  const fields = new Map();
-  for (const element of Array.from(form.elements)) {
-    const control = /** @type {Control} */ (element);
-    if (!control.name || control.matches(":disabled") || !isField(control, submitter)) continue;
-    fields.set(control.name, [...(fields.get(control.name) ?? []), control]);
+export function formValues(fields, submitter) {
+  /** @type {Map<string, Field[]>} */
+  const named = new Map();
+  for (const field of fields) {
+    const { name, type, disabled, control } = field;
+    if (!name || disabled || (control !== submitter && BUTTON.test(type))) continue;
+    named.set(name, [...(named.get(name) ?? []), field]);
   }
   // `fromEntries` defines own members, so a field named `__proto__` is a field.
-  return Object.fromEntries([...fields].map(([name, controls]) => [name, together(controls)]));
+  return Object.fromEntries([...named].map(([name, fields]) => [name, together(fields)]));
 }
 
 /**
- * @param {Control} control
+ * @param {Field | Control} control
  * @returns {FieldValue}
  */
 export function controlValue(control) {
@@ -53,8 +55,8 @@ export function controlValue(control) {
       return Array.from(control.files ?? [], ({ name, size, type }) => ({ name, size, type }));
     case "select-multiple":
       return Array.from(control.options ?? [])
-        .filter((option) => option.selected)
-        .map((option) => option.value);
+        .filter(({ selected }) => selected)
+        .map(({ value }) => value);
     default:
       return control.value;
   }
@@ -79,46 +81,14 @@ export function isFilledIn(element) {
 }
 
 /**
- * The files that a form or a control holds, by the names of the fields; null when there are none.
+ * The files that were chosen, by the names of the fields; null when there are none.
  *
- * @param {Element} element
+ * @param {Field[]} fields
  * @returns {{ [name: string]: File[] } | null}
  */
-export function filesOf(element) {
-  const controls = element.localName === "form" ? element.querySelectorAll("input[type=file]") : [element];
-  const chosen = /** @type {Control[]} */ (Array.from(controls)).filter(({ type, files }) => type === "file" && files?.length);
-  return chosen.length ? Object.fromEntries(chosen.map(({ name, files }) => [name, Array.from(/** @type {FileList} */ (files))])) : null;
-}
-
-/**
- * Empties the form of an element, or a control that is in none.
- *
- * @param {Element} element
- * @returns {() => void} puts back what was there, where nobody has put in anything since
- */
-export function reset(element) {
-  const form = /** @type {HTMLFormElement | null} */ (element.closest("form"));
-  const controls = /** @type {Control[]} */ (form ? Array.from(form.elements) : [element]).filter((control) => isFilledIn(control) && control.type !== "file");
-  const before = controls.map(stateOf);
-  if (form) form.reset();
-  else for (const control of controls) control.value = control.defaultValue ?? "";
-  const emptied = controls.map(stateOf);
-  return () =>
-    controls.forEach((control, at) => {
-      if (stateOf(control).join() !== emptied[at]?.join()) return;
-      const [value = "", checked, ...selected] = before[at] ?? [];
-      if (control.options) Array.from(control.options).forEach((option, n) => (option.selected = !!selected[n]));
-      else if (control.value !== value) control.value = String(value);
-      control.checked = !!checked;
-    });
-}
-
-/**
- * @param {Control} control
- * @returns {(string | boolean | undefined)[]}
- */
-function stateOf({ value, checked, options }) {
-  return [value, checked, ...Array.from(options ?? [], ({ selected }) => selected)];
+export function filesOf(fields) {
+  const chosen = fields.filter(({ files }) => files.length);
+  return chosen.length ? Object.fromEntries(chosen.map(({ name, files }) => [name, files])) : null;
 }
 
 /**
@@ -184,37 +154,19 @@ export function hasPassword(element) {
 }
 
 /**
- * @param {Control[]} controls of one name
+ * @param {Field[]} fields of one name
  * @returns {FieldValue | FieldValue[]}
  */
-function together(controls) {
-  const [first] = controls;
-  if (first?.type === "radio") return controls.find((control) => control.checked)?.value ?? null;
-  if (first && controls.length === 1) return controlValue(first);
-  return controls
-    .filter((control) => control.type !== "checkbox" || control.checked)
-    .map((control) => (control.type === "checkbox" ? control.value : /** @type {FieldValue} */ (controlValue(control))));
+function together(fields) {
+  const [first] = fields;
+  if (first?.type === "radio") return fields.find(({ checked }) => checked)?.value ?? null;
+  if (first && fields.length === 1) return controlValue(first);
+  return fields
+    .filter(({ type, checked }) => type !== "checkbox" || checked)
+    .map((field) => (field.type === "checkbox" ? field.value : /** @type {FieldValue} */ (controlValue(field))));
 }
 
-/**
- * @param {Control} control
- * @param {HTMLElement | null | undefined} submitter
- */
-function isField(control, submitter) {
-  return control === submitter || !BUTTON.test(control.type);
-}
-
-/**
- * What all controls have in common here.
- *
- * @typedef {HTMLElement & {
- *   name: string, type: string, value: string,
- *   checked?: boolean, options?: HTMLOptionsCollection, form?: HTMLFormElement | null, disabled?: boolean,
- *   defaultValue?: string, files?: FileList | null,
- * }} Control
- */
-
-const forms = { formValues, controlValue, isFilledIn, filesOf, reset, hasPassword, disable, placeOf, explain };
+const forms = { formValues, controlValue, isFilledIn, filesOf, hasPassword, disable, placeOf, explain };
 /** @typedef {typeof forms} Forms */
 
 const BUTTON = /^(submit|button|reset|image|fieldset|output)$/;

@@ -14,9 +14,13 @@
 /** @typedef {import("./session.js").Job} Job */
 
 /** @param {import("./later.js").Kit} kit */
-export default function jobCard({ Base, fill, formats, h, labels, write }) {
+export default async function jobCard({ formats, labels, later }) {
+  const { Base, fill, h, write } = /** @type {import("./notices.js").Notices} */ (await later("notices"));
   // Read anew each time, so that a page may change the language at any time.
   const wordsNow = () => ({ ...WORDS, ...labels.job, status: { ...WORDS.status, ...labels.job.status } });
+
+  /** @type {Set<JobCard>} on the page */
+  const cards = new Set();
 
   class JobCard extends Base {
     /** @type {Job | null} */
@@ -45,11 +49,16 @@ export default function jobCard({ Base, fill, formats, h, labels, write }) {
     }
 
     connectedCallback() {
+      cards.add(this);
       // Set before this class was there.
-      if (!Object.hasOwn(this, "job")) return this.#draw();
+      if (!Object.hasOwn(this, "job")) return this.draw();
       const { job } = this;
       delete (/** @type {{ job?: unknown }} */ (this).job);
       this.job = job;
+    }
+
+    disconnectedCallback() {
+      cards.delete(this);
     }
 
     get job() {
@@ -60,13 +69,13 @@ export default function jobCard({ Base, fill, formats, h, labels, write }) {
       if (job === this.#job) return;
       const was = this.#job;
       this.#job = job;
-      this.#draw();
+      this.draw();
       if (was && job && was.id === job.id && isOver(job) && !isOver(was)) {
         this.#said.textContent = `${job.name}: ${wordsNow().status[job.status]}`;
       }
     }
 
-    #draw() {
+    draw() {
       const job = this.#job;
       this.hidden = !job;
       if (!job) return;
@@ -91,6 +100,9 @@ export default function jobCard({ Base, fill, formats, h, labels, write }) {
     }
   }
 
+  // A job that has ended never changes again, and its card would speak the language of before.
+  const speak = new MutationObserver(() => cards.forEach((card) => card.draw()));
+  speak.observe(document.documentElement, { attributeFilter: ["lang"] });
   if (!customElements.get("windlass-job")) customElements.define("windlass-job", JobCard);
 }
 

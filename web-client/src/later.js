@@ -5,7 +5,6 @@
  * @module
  */
 
-import { Base, fill, h, write } from "./dom.js";
 import { cached, formats, language, numbers } from "./formats.js";
 import { labels } from "./labels.js";
 
@@ -23,11 +22,12 @@ import { labels } from "./labels.js";
 /** @type {Parts} */
 export const parts = {};
 
-const kit = { Base, cached, fill, formats, h, labels, language, numbers, parts, write };
+const kit = { cached, formats, labels, language, later, numbers, parts };
 /** @typedef {typeof kit} Kit what such a part is handed; its default export takes it */
 
 /** Written out each, so that bundlers see them. @type {{ [name: string]: () => Promise<{ default: (kit: Kit) => unknown }> }} */
 const FILES = {
+  notices: () => import("./notices.js"),
   "more-formats": () => import("./more-formats.js"),
   "job-card": () => import("./job-card.js"),
   messages: () => import("./messages.js"),

@@ -9,7 +9,7 @@
  */
 
 import { Base, fill, h, mount } from "./dom.js";
-import { labels } from "./labels.js";
+import { words } from "./words.js";
 
 /**
  * The body of a `notify` event.
@@ -40,11 +40,9 @@ import { labels } from "./labels.js";
  */
 export function toasts(app) {
   const stack = mount("windlass-toasts", Toasts);
-  /** @type {(type: string, show: (detail: { id: string, count: number } & Notify) => void) => void} */
-  const on = (type, show) => app.addEventListener(type, (event) => show(/** @type {CustomEvent} */ (event).detail));
-  on("notify", (body) => stack.show(body));
-  on("close_notify", ({ id }) => stack.close(id));
-  on("events_lost", ({ count }) => stack.show({ level: "warning", text: labels.events_lost(count), id: "events_lost" }));
+  for (const type of ["notify", "close_notify", "events_lost"]) {
+    app.addEventListener(type, (event) => stack.tell(type, /** @type {CustomEvent} */ (event).detail));
+  }
   return stack;
 }
 
@@ -68,7 +66,6 @@ export class Toasts extends Base {
   connectedCallback() {
     this.#leave = new AbortController();
     const { signal } = this.#leave;
-    this.#region.setAttribute("aria-label", labels.notifications);
     for (const type of ["pointerover", "pointerout", "focusin", "focusout"]) {
       this.#list.addEventListener(type, (event) => this.#point(/** @type {FocusEvent} */ (event)), { signal });
     }
@@ -78,6 +75,16 @@ export class Toasts extends Base {
   disconnectedCallback() {
     this.#leave.abort();
     for (const toast of this.#toasts) clearTimeout(toast.timer);
+  }
+
+  /**
+   * @param {string} type of an event of the session; of one that is no toast's nothing is shown
+   * @param {{ id: string, count: number } & Notify} detail
+   */
+  tell(type, detail) {
+    if (type === "notify") this.show(detail);
+    else if (type === "close_notify") this.close(detail.id);
+    else if (type === "events_lost") this.show({ level: "warning", text: words().events_lost(detail.count), id: type });
   }
 
   /** @param {Notify} notify */
@@ -90,6 +97,7 @@ export class Toasts extends Base {
     const told = old?.level === level;
     toast.level = level;
     toast.remaining_ms = shown > 0 ? shown : Infinity;
+    this.#region.setAttribute("aria-label", words().notifications);
     this.#draw(toast, title, text);
     if (!old) {
       this.#toasts.push(toast);
@@ -102,7 +110,7 @@ export class Toasts extends Base {
       const spare = this.#toasts.find((other) => other.level !== "error" && other !== toast);
       this.#remove(/** @type {Toast} */ (spare ?? this.#toasts[0]));
     }
-    if (!told) this.#tell(level, [labels.levels[level], title, text].filter(Boolean).join(": "));
+    if (!told) this.#tell(level, [words().levels[level], title, text].filter(Boolean).join(": "));
   }
 
   /** @param {string} id */
@@ -127,7 +135,7 @@ export class Toasts extends Base {
     // The button stays: it may have the focus.
     let button = card.lastElementChild;
     if (!button) {
-      button = h("button", { type: "button", part: "close", class: "close", "aria-label": labels.close }, "×");
+      button = h("button", { type: "button", part: "close", class: "close", "aria-label": words().close }, "×");
       button.addEventListener("click", () => this.#remove(toast));
       card.addEventListener("keydown", (event) => event.key === "Escape" && this.#remove(toast));
     }

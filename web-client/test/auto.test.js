@@ -72,6 +72,8 @@ test("navigate and download follow addresses of the page's own origin only", asy
       ...strange.flatMap((url) => [event("navigate", { url }), event("download", { url })]),
     ] },
   ]);
+  assert.deepEqual(followed, [], "what follows them is a part of the client that has not come");
+  await settled();
   window.HTMLAnchorElement.prototype.click = click;
   assert.deepEqual(followed, ["http://localhost/next?x=1", "http://localhost/file.csv as a.csv"]);
   assert.equal(console.error.mock.callCount(), 2 * strange.length);

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { fieldsOf } from "../src/fields.js";
 import { formValues } from "../src/forms.js";
 import { page } from "./support/page.js";
 
@@ -41,14 +42,14 @@ test("each control of a form sends the type that it suggests", () => {
   ];
   for (const [html, expected] of cases) {
     document.body.innerHTML = `<form>${html}</form>`;
-    assert.equal(JSON.stringify(formValues(document.querySelector("form"))), JSON.stringify(expected), html);
+    assert.equal(JSON.stringify(formValues(fieldsOf(document.querySelector("form"), true))), JSON.stringify(expected), html);
   }
 });
 
 test("a named button counts when it is the one that was pressed", () => {
   document.body.innerHTML = `<form><button name="how" value="fast"></button><button name="how" value="slow"></button></form>`;
   const form = document.querySelector("form");
-  assert.deepEqual(formValues(form, form.querySelectorAll("button")[1]), { how: "slow" });
+  assert.deepEqual(formValues(fieldsOf(form, true), form.querySelectorAll("button")[1]), { how: "slow" });
 });
 
 test("submit sends the form, and the page stays where it is", () => {

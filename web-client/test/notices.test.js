@@ -10,7 +10,7 @@ import { beforeEach, test } from "node:test";
 import { FakeApp } from "./support/page.js";
 
 // After the window: the custom elements extend its HTMLElement.
-const { bar, labels, toasts } = await import("../src/index.js");
+const { bar, toasts } = await import("../src/index.js");
 
 beforeEach(() => {
   document.body.innerHTML = "";
@@ -120,7 +120,7 @@ test("the button and Escape close a card", (t) => {
   const p = stackOf(app);
   for (const text of ["a", "b", "c"]) app.tell("notify", { text });
   const [first, second] = p.root.querySelectorAll("li");
-  assert.equal(first.querySelector("button").getAttribute("aria-label"), labels.close);
+  assert.equal(first.querySelector("button").getAttribute("aria-label"), "Close");
   first.querySelector("button").click();
   second.dispatchEvent(new window.KeyboardEvent("keydown", { key: "Escape" }));
   assert.deepEqual(p.cards(), ["c"]);
@@ -164,7 +164,7 @@ test("a blip shows nothing, a longer loss counts down, and the return is said fo
   become({ state: "connecting" });
   assert.equal(p.shown(), "Reconnecting… | 2 changes wait");
   become({ state: "live" });
-  assert.equal(p.shown(), labels.connected);
+  assert.equal(p.shown(), "Connected again");
   t.mock.timers.tick(2500);
   assert.equal(p.shown(), null);
 });
@@ -175,7 +175,7 @@ test("the first connection is no reconnect", (t) => {
   app.connection = { state: "connecting", retryAt: null, code: null };
   const p = barOf(app);
   t.mock.timers.tick(1000);
-  assert.equal(p.shown(), labels.connecting);
+  assert.equal(p.shown(), "Connecting…");
   app.connection = { state: "live", retryAt: null, code: null };
   app.tell("connection");
   assert.equal(p.shown(), null);
@@ -206,7 +206,7 @@ test("a page that was taken over says so at once and can take back", (t) => {
   const p = barOf(app);
   app.connection = { state: "stopped", retryAt: null, code: "taken_over" };
   app.tell("connection");
-  assert.equal(p.shown(), `${labels.stopped.taken_over} | ${labels.useHere}`);
+  assert.equal(p.shown(), "This page is now used in another tab. | Use it here");
   p.root.querySelector("[part=button]").click();
   assert.ok(app.retried);
   app.connection = { state: "stopped", retryAt: null, code: "closed" };

@@ -47,7 +47,7 @@ test("the package holds the modules, their types, the bundle and nothing else", 
   const names = (folder, ending) =>
     packed.filter((path) => path.startsWith(`${folder}/`)).map((path) => path.slice(folder.length, path.length - ending.length)).sort();
   assert.deepEqual(names("types", ".d.ts"), names("src", ".js"), "each module has its types");
-  const bundles = ["/devtools.js", "/forms.js", "/job-card.js", "/messages.js", "/model.js", "/more-formats.js", "/windlass.js"];
+  const bundles = ["/devtools.js", "/forms.js", "/job-card.js", "/messages.js", "/model.js", "/more-formats.js", "/notices.js", "/windlass.js"];
   assert.deepEqual(names("dist", ""), bundles.flatMap((name) => [name, `${name}.map`]));
 });
 

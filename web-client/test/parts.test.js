@@ -67,6 +67,9 @@ test("a job card shows its job, asks for its end, and says aloud only how it end
   p.delta(["$jobs", 0, "text", "x"]);
   assert.equal(shown()[3], "Weg");
   labels.job.dismiss = "Dismiss";
+  document.documentElement.lang = "en";
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(shown()[3], "Dismiss", "its job has ended and changes no more, but the page's language does");
   root.querySelector("button").click();
   assert.deepEqual(p.app.sent.map(({ name, payload }) => [name, payload]), [["$cancel", "1.1"], ["$dismiss", "1.1"]]);
 });

@@ -245,9 +245,11 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The client, and the parts of it that a page loads when it uses them.
-const CLIENT: [(&str, &str); 14] = [
+const CLIENT: [(&str, &str); 16] = [
     ("windlass.js", include_str!("../../../web-client/dist/windlass.js")),
     ("windlass.js.map", include_str!("../../../web-client/dist/windlass.js.map")),
+    ("notices.js", include_str!("../../../web-client/dist/notices.js")),
+    ("notices.js.map", include_str!("../../../web-client/dist/notices.js.map")),
     ("more-formats.js", include_str!("../../../web-client/dist/more-formats.js")),
     ("more-formats.js.map", include_str!("../../../web-client/dist/more-formats.js.map")),
     ("messages.js", include_str!("../../../web-client/dist/messages.js")),

@@ -20,7 +20,7 @@ export const { bind } = await import("../../src/bind.js");
 
 // There already, so that what follows from an event follows at once.
 const { later } = await import("../../src/later.js");
-await Promise.all(["messages", "forms", "model"].map(later));
+await Promise.all(["messages", "forms", "model", "notices"].map(later));
 
 const { FakeApp } = await import("./fake-app.js");
 export { FakeApp };
