@@ -41,9 +41,12 @@ import { removing } from "./view.js";
  */
 
 /**
- * What a person had filled in when an action was asked for, and what puts it back once it was emptied.
+ * What a person had filled in, in a form or a control, when an action was asked for.
  *
- * @typedef {{ fields: import("./fields.js").Field[], restore?: () => void }} Filled
+ * @typedef {object} Filled
+ * @property {import("./fields.js").Field[]} fields
+ * @property {() => void} empty what `w-reset` does, once
+ * @property {() => void} [restore] puts back what was there
  */
 
 /**
@@ -148,9 +151,13 @@ export class Actions {
       bound.fired = new Map(bound.fired).set(handler, now);
     }
     const sends = handler.steps.some((step) => "action" in step);
-    const fields = part.forms && sends ? fieldsOf(element, part.reset || element.localName === "form") : [];
+    const isForm = element.localName === "form";
+    const all = part.forms && sends ? fieldsOf(element, part.reset || isForm) : [];
     /** @type {Filled} */
-    const filled = { fields };
+    const filled = {
+      fields: isForm ? all : all.filter(({ control }) => control === element),
+      empty: () => (filled.restore ??= empty(element, all)),
+    };
     const act = () => {
       this.page.during(event);
       try {
@@ -158,18 +165,18 @@ export class Actions {
           if ("local" in step) this.page.assign(step.local, step.expression.read(scope));
           else {
             this.page.settle();
-            void this.#send(step.action, payload(part, scope, element, event, fields), bound, element, filled);
+            void this.#send(step.action, payload(part, scope, element, event, filled.fields), bound, element, filled);
           }
         }
       } finally {
         this.page.during(null);
       }
     };
-    if (!part.forms || parts.forms) return act();
+    if (!part.forms || !sends || parts.forms) return act();
     // On a page that does not hide itself until its first values are there, somebody may be that quick, and type on.
-    if (part.reset && sends) {
+    if (part.reset) {
       this.page.settle();
-      filled.restore = empty(element, fields);
+      filled.empty();
     }
     bound.running++;
     later("forms")
@@ -211,7 +218,7 @@ export class Actions {
         element.dispatchEvent(new CustomEvent("w-files", { bubbles: true, detail }));
       }
       // Now, and not with the outcome: whoever types on at once does so into an empty field.
-      if (part.reset) filled.restore ??= empty(element, filled.fields);
+      if (part.reset) filled.empty();
       await outcome;
     } catch (error) {
       filled.restore?.();
@@ -285,7 +292,7 @@ function payload(part, scope, element, event, fields) {
     const values = forms.formValues(fields, submitter);
     base = isObject(base) ? { ...base, ...values } : values;
   } else if (!part.whole && !named.length && forms?.isFilledIn(element)) {
-    return forms.controlValue(fields.find(({ control }) => control === element) ?? element);
+    return forms.controlValue(fields[0] ?? element);
   }
   if (!named.length) return base;
   return { ...(isObject(base) ? base : {}), ...Object.fromEntries(named) };

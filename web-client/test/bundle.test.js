@@ -27,7 +27,7 @@ test("the bundle exports what the sources do, with the same members", async () =
 
 // The session alone, and all that a page gets. A byte here is paid by every visitor: raise it only for a feature.
 for (const [entry, budget] of [
-  ["src/session.js", 8_340], ["src/auto.js", 19_680], ["src/notices.js", 4_700], ["src/more-formats.js", 760], ["src/job-card.js", 1_730],
+  ["src/session.js", 8_340], ["src/auto.js", 19_690], ["src/notices.js", 4_700], ["src/more-formats.js", 760], ["src/job-card.js", 1_730],
   ["src/messages.js", 1_280], ["src/forms.js", 1_050], ["src/model.js", 2_420], ["src/devtools.js", 21_700],
 ]) {
   test(`${entry} with all it imports is at most ${budget} bytes, minified and compressed`, async () => {
