@@ -8,11 +8,12 @@ import { expectText } from './harness.js'
 /** @import { Page } from 'playwright-core' */
 
 /**
- * Waits until the page is there and connected.
+ * Waits until the page is there and connected, with what it loads after its first values.
  * @param {Page} page
  */
 export async function live(page) {
   await expectText(page, '#connection', 'live')
+  await page.locator('windlass-bar').waitFor({ state: 'attached' })
 }
 
 /**

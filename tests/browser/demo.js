@@ -13,12 +13,14 @@ import { expectText } from './harness.js'
 export const STORY = await readFile(new URL('../../examples/demo/src/story.txt', import.meta.url), 'utf8')
 
 /**
- * Waits until the page shows its state, all of it.
+ * Waits until the page shows its state, all of it, and can show its notices.
  * @param {Page} page
  */
 export async function shown(page) {
   await expectText(page, '#connection', 'live')
   await expectText(page, '#rows', '10,000')
+  // Loaded after the first values.
+  await bar(page).waitFor({ state: 'attached' })
 }
 
 /**
