@@ -84,7 +84,8 @@ async function longerThan(page, length) {
 }
 
 /**
- * Stops the next answer as soon as it is longer than that, in the page, since it is through in a few seconds.
+ * Stops the next answer as soon as it is longer than that and has grown thrice, in the page, since it is through in a few
+ * seconds.
  * @param {Page} page
  * @param {number} length
  * @returns {Promise<() => Promise<{ lengths: number[], isDisabled: boolean, busy: string | null }>>} what was seen until then
@@ -96,7 +97,8 @@ async function stopBeyond(page, length) {
     const observer = new MutationObserver(() => {
       const now = messages.querySelector('[data-author=windlass]:last-child .text')?.textContent?.length ?? 0
       if (now !== (lengths.at(-1) ?? 0)) lengths.push(now)
-      if (now <= length) return
+      // A page that is slow gets much at once.
+      if (now <= length || lengths.length < 3) return
       observer.disconnect()
       Object.assign(window, { stopped: { lengths, isDisabled: send.disabled, busy: messages.getAttribute('aria-busy') } })
       stop.click()

@@ -107,13 +107,13 @@ export function test(title, body) {
 /**
  * A test's body with a world of its own, which ends with it, whatever happened.
  * @param {(world: World) => Promise<void>} body
- * @param {{ options?: string[] }} [setup] options: for the server
+ * @param {{ options?: string[], program?: string }} [setup] options: for the server; program: another example than the demo
  * @returns {() => Promise<void>}
  */
-export function withWorld(body, { options = [] } = {}) {
+export function withWorld(body, { options = [], program } = {}) {
   return async () => {
     const complaints = /** @type {string[]} */ ([])
-    const servers = [await Server.start(options)]
+    const servers = [await Server.start(options, program)]
     /** @type {Proxy | undefined} */
     let proxy
     /** @type {BrowserContext | undefined} */

@@ -16,9 +16,12 @@ const PATIENCE_MS = 30_000
 /** Kept of what the server logs, for the report of a failure. */
 const LOG_LINES_MAX = 200
 
-/** `WINDLASS_DEMO`, or what `cargo build -p demo` has made. */
-async function binary() {
-  return process.env.WINDLASS_DEMO ?? built('demo')
+/**
+ * What `cargo build` has made of it; for the demo perhaps `WINDLASS_DEMO`.
+ * @param {string} name
+ */
+async function binary(name) {
+  return (name === 'demo' && process.env.WINDLASS_DEMO) || built(name)
 }
 
 /**
@@ -39,10 +42,14 @@ export class Server {
   /** @type {string[]} */ #log = []
   #child
 
-  /** @param {string[]} [options] more options for the demo; without `--data` it keeps nothing */
-  static async start(options = []) {
-    const program = await binary()
-    const server = new Server(program, options)
+  /**
+   * @param {string[]} [options] more options; without `--data` the demo keeps nothing
+   * @param {string} [name] of another example that takes `--addr`
+   */
+  static async start(options = [], name = 'demo') {
+    const program = await binary(name)
+    const keeps = name !== 'demo' || options.includes('--data')
+    const server = new Server(program, keeps ? options : ['--ephemeral', ...options])
     await server.#listening(program)
     return server
   }
@@ -52,8 +59,7 @@ export class Server {
    * @param {string[]} options
    */
   constructor(program, options) {
-    const keeps = options.includes('--data') ? [] : ['--ephemeral']
-    this.#child = spawn(program, ['--addr', '127.0.0.1:0', ...keeps, ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(program, ['--addr', '127.0.0.1:0', ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
     for (const output of [this.#child.stdout, this.#child.stderr]) {
       createInterface({ input: output }).on('line', (line) => {
         this.#log.push(line)
@@ -92,7 +98,7 @@ export class Server {
         const match = /listening on (http:\/\/\S+)/.exec(line)
         if (match) resolve(match[1])
       })
-      this.#child.on('error', (error) => reject(new Error(`${program}: ${error.message}; cargo build -p demo`)))
+      this.#child.on('error', (error) => reject(new Error(`${program}: ${error.message}; cargo build -p ${path.basename(program)}`)))
       this.#child.on('exit', (code) => reject(new Error(`${program} ended with ${code} before it listened\n${this.log}`)))
     })
     this.url = await within(url, () => `${program} does not listen\n${this.log}`)

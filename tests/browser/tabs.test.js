@@ -89,6 +89,23 @@ test('a duplicated tab gets a session of its own, and the first keeps its own', 
   assert.equal(await sessionOf(page), session)
 }))
 
+test('a reload on a thread that others keep busy is no duplicated tab', withWorld(async ({ open, duplicate, reload }) => {
+  const page = await open('/training/')
+  await expectText(page, '#connection', 'live')
+  await page.locator('#rate').fill('0.3')
+  // Tabs that come from each other share a thread.
+  const twin = await duplicate(page)
+  await expectText(twin, '#connection', 'live')
+  await twin.evaluate(() => void setInterval(() => {
+    for (const end = performance.now() + 400; performance.now() < end;);
+  }, 5))
+  for (let n = 0; n < 3; n++) {
+    await reload(page)
+    await expectText(page, '#connection', 'live')
+    assert.equal(await page.locator('#rate').inputValue(), '0.3')
+  }
+}))
+
 /**
  * @param {Page} page
  */

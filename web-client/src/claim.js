@@ -29,60 +29,41 @@ export class Claim {
    * @param {string} client
    * @returns {Promise<boolean>} false when another page holds it
    */
-  async take(client) {
+  take(client) {
     this.release();
-    const { locks, BroadcastChannel } = this.#environment;
+    const { clock, instance, locks, BroadcastChannel } = this.#environment;
     const name = `windlass:${client}`;
-    if (locks) return this.#lock(locks, name);
-    return BroadcastChannel ? this.#ask(new BroadcastChannel(name)) : true;
-  }
-
-  /**
-   * @param {LockManager} locks
-   * @param {string} name
-   * @returns {Promise<boolean>}
-   */
-  #lock(locks, name) {
-    const { clock } = this.#environment;
     return new Promise((resolve) => {
-      // Not `ifAvailable`: at a reload the lock of the page that leaves may be let go a moment after this one asks.
-      const wait = new AbortController();
-      const timer = clock.setTimeout(() => wait.abort(), WAIT_MS);
-      this.release = () => wait.abort();
-      locks
-        .request(name, { signal: wait.signal }, () => {
-          clock.clearTimeout(timer);
-          resolve(true);
-          return new Promise((end) => (this.release = () => end(undefined)));
-        })
-        // Only a lock that was waited for in vain is another page's; where locks are forbidden, none is.
-        .catch((error) => {
-          clock.clearTimeout(timer);
-          resolve(error.name !== "AbortError");
-        });
-    });
-  }
-
-  /**
-   * @param {BroadcastChannel} channel its name is the client's, so every message on it is about this id
-   * @returns {Promise<boolean>}
-   */
-  #ask(channel) {
-    const { clock, instance } = this.#environment;
-    return new Promise((resolve) => {
-      let held = false;
-      const timer = clock.setTimeout(() => resolve((held = true)), WAIT_MS);
-      channel.onmessage = ({ data }) => {
-        // Of two pages that ask at once, the one with the lower instance stays.
-        if (data.ask !== undefined && (held || instance < data.ask)) channel.postMessage({ held: data.ask });
-        if (data.held === instance && !held) this.release();
-      };
-      this.release = () => {
-        clock.clearTimeout(timer);
-        channel.close();
-        resolve(false);
-      };
-      channel.postMessage({ ask: instance });
+      if (locks) {
+        // Not `ifAvailable`: at a reload the lock of the page that leaves may be let go a moment after this one asks.
+        const wait = new AbortController();
+        this.release = () => wait.abort();
+        // Of no effect once the lock is had. On a busy thread it may be this page's by now, with the news of it behind this task.
+        clock.setTimeout(async () => /** @type {LockInfo[]} */ ((await locks.query()).pending).some((lock) => lock.name === name) && wait.abort(), WAIT_MS);
+        locks
+          .request(name, { signal: wait.signal }, () => {
+            resolve(true);
+            return new Promise((end) => (this.release = /** @type {() => void} */ (end)));
+          })
+          // Only a lock that was waited for in vain is another page's; where locks are forbidden, none is.
+          .catch(() => resolve(!wait.signal.aborted));
+      } else if (BroadcastChannel) {
+        // Its name is the client's, so every message on it is about this id.
+        const channel = new BroadcastChannel(name);
+        /** @type {true | undefined} */
+        let held;
+        clock.setTimeout(() => resolve((held = true)), WAIT_MS);
+        channel.onmessage = ({ data }) => {
+          // Of two pages that ask at once, the one with the lower instance stays.
+          if (data.ask && (held || instance < data.ask)) channel.postMessage({ held: data.ask });
+          if (data.held === instance && !held) this.release();
+        };
+        this.release = () => {
+          channel.close();
+          resolve(false);
+        };
+        channel.postMessage({ ask: instance });
+      } else resolve(true);
     });
   }
 }

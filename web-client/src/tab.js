@@ -68,7 +68,7 @@ export class Tab {
   kept() {
     try {
       const kept = JSON.parse(this.#storage?.getItem(this.#key + DOCUMENT) ?? "null");
-      return kept !== null && kept.session === this.session ? kept : null;
+      return kept?.session === this.session ? kept : null;
     } catch {
       return null;
     }
@@ -91,7 +91,7 @@ export class Tab {
 
   forget() {
     this.#remove(this.#key);
-    this.#remove(this.#key + DOCUMENT);
+    this.keep(null);
   }
 
   /** @param {string | null} text */
@@ -99,7 +99,7 @@ export class Tab {
     if (text === null) return;
     const [record, ...lines] = text.split("\n");
     const { version, client, session, tokens, epoch, event, actions, seq, entries } = JSON.parse(record);
-    if (version !== VERSION || lines.length !== entries.length) throw new Error("another version");
+    if (version !== VERSION || lines.length !== entries.length) throw new Error("version");
     const outbox = new Outbox();
     entries.forEach((/** @type {[number, boolean, "applied" | null, boolean]} */ entry, /** @type {number} */ at) => {
       const [seq, sent, answered, pending] = entry;

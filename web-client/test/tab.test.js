@@ -104,6 +104,26 @@ async function duplicate(world, options = {}) {
   return copy;
 }
 
+test("a lock that is this page's is waited for, however late a busy thread hears of it", async () => {
+  const world = new World();
+  await world.live();
+  const { client } = world.resume({});
+  let grant;
+  const request = (name, { signal }, run) =>
+    new Promise((resolve, reject) => {
+      grant = () => resolve(run({ name }));
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
+  world.locks = { request, query: async () => ({ held: [], pending: [] }) };
+  await world.reload();
+  world.clock.advance(1_000);
+  await settled();
+  grant();
+  await settled();
+  assert.equal(world.welcome().client, client);
+  assert.deepEqual(world.fresh, []);
+});
+
 const CHANNELS = { "Web Locks": () => ({}), "a BroadcastChannel": () => ({ locks: null, BroadcastChannel: channels() }) };
 
 for (const [means, make] of Object.entries(CHANNELS)) {

@@ -62,8 +62,8 @@ pub(crate) fn test(steps: &mut Steps, engine: Engine) -> Result<(), Failed> {
     })?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = steps.command(cargo, "");
-    build.args(["build", "--quiet", "--package", "demo", "--package", "guide"]);
-    steps.run("the demo and the apps of the guide", "mend what the compiler names", &mut build)?;
+    build.args(["build", "--quiet", "--package", "demo", "--package", "guide", "--package", "bench_page"]);
+    steps.run("the demo, the apps of the guide and the bench page", "mend what the compiler names", &mut build)?;
     // With its packages the guide's pages for libraries are bundled.
     packages(steps, "web-client")?;
     // The others take their time for ten thousand rows.

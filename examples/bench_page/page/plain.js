@@ -8,8 +8,11 @@
 const body = document.querySelector("#tbody");
 const model = body.appendChild(document.createElement("tr"));
 for (const name of ["col-md-1", "col-md-4", "col-md-1", "col-md-6"]) model.appendChild(document.createElement("td")).className = name;
-model.children[1].append(document.createElement("a"));
-const icon = model.children[2].appendChild(document.createElement("a")).appendChild(document.createElement("span"));
+// Links with an address, so that a keyboard gets to them.
+for (const at of [1, 2]) model.children[at].appendChild(document.createElement("a")).href = "#";
+const link = model.children[2].firstChild;
+link.setAttribute("aria-label", "Remove");
+const icon = link.appendChild(document.createElement("span"));
 icon.className = "glyphicon glyphicon-remove";
 icon.setAttribute("aria-hidden", "true");
 model.remove();
@@ -71,7 +74,9 @@ const BUTTONS = {
 };
 for (const [id, run] of Object.entries(BUTTONS)) document.getElementById(id).addEventListener("click", run);
 
-body.addEventListener("click", ({ target }) => {
+body.addEventListener("click", (event) => {
+  const { target } = event;
+  if (target.closest("a")) event.preventDefault();
   const { row } = target.closest("tr");
   if (target.closest("td").nextSibling === row.tr.lastChild) {
     rows.splice(rows.indexOf(row), 1);

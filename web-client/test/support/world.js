@@ -234,6 +234,10 @@ export class Locks {
       if (queue.length === 1) queueMicrotask(start);
     });
   }
+
+  async query() {
+    return { pending: [...this.#queues].flatMap(([name, queue]) => queue.slice(1).map(() => ({ name }))) };
+  }
 }
 
 /** BroadcastChannel between the tabs of one test. */
