@@ -323,7 +323,8 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 if !was_held {
                     self.hub.counters.pauses.add();
                 }
-                if self.rate.is_exceeded(now) {
+                // Once: what comes while the close is on its way changes nothing.
+                if self.rate.is_exceeded(now) && self.outlet.closing().is_none() {
                     self.hub.counters.unpaused.add();
                     self.outlet.close(Close { retry_after: Some(BUSY_RETRY), ..Close::new(CloseCode::Busy) });
                 }
