@@ -32,6 +32,7 @@ export const CHROMIUM_ONLY = new Map([
   ['guide.test.js', GUIDE],
   ['guide-more.test.js', GUIDE],
   ['frozen.test.js', 'only Playwright tells which process runs a page, and changes frames'],
+  ['background.test.js', 'only it can be told to let a page behind another one sleep'],
   ['look.test.js', LOOK],
   ['parts.test.js', 'only Playwright holds requests back'],
   ['devtools.test.js', PANEL],

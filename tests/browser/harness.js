@@ -59,6 +59,28 @@ export function launch() {
   return browser
 }
 
+/** What Playwright has Chromium leave out, so that pages behind others work as those in front do. */
+const AWAKE = ['--disable-background-timer-throttling', '--disable-backgrounding-occluded-windows', '--disable-renderer-backgrounding']
+let sleeps = false
+
+/** For a file whose pages behind others are to be throttled, as a person's are; see {@link hide}. To be called before its tests. */
+export function letPagesSleep() {
+  sleeps = true
+}
+
+/**
+ * Puts a page behind another one: it is hidden and its timers are throttled until `page.bringToFront()`.
+ * @param {Page} page of a file that has called {@link letPagesSleep}
+ */
+export async function hide(page) {
+  // Playwright keeps every page as if it had the focus, by its own connection to it, and has no option for that.
+  const { delegate } = /** @type {any} */ (page)._connection.toImpl(page)
+  await delegate._mainFrameSession._client.send('Emulation.setFocusEmulationEnabled', { enabled: false })
+  const other = await page.context().newPage()
+  await other.bringToFront()
+  while (await page.evaluate(() => !document.hidden));
+}
+
 /** @returns {Promise<Launched>} */
 async function launchChromium() {
   const launched = await chromium.launch({
@@ -66,7 +88,7 @@ async function launchChromium() {
     // Chromium's own sandbox cannot start for root, as in a container; the pages are ours.
     chromiumSandbox: process.getuid?.() !== 0,
     // Pages that are left are kept, as for people.
-    ignoreDefaultArgs: ['--disable-back-forward-cache'],
+    ignoreDefaultArgs: ['--disable-back-forward-cache', ...(sleeps ? AWAKE : [])],
   })
   const context = async () => {
     const made = await launched.newContext({ reducedMotion: 'reduce' })
