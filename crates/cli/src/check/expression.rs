@@ -95,7 +95,7 @@ pub(crate) enum Step {
 
 /// Reads the value of most attributes. `rows` are the names of the rows around it, outermost first.
 pub(crate) fn parse(text: &str, rows: &[&str], formats: &[&str]) -> Result<Expression, Wrong> {
-    Parser { text, rows, formats, token: "", at: 0, next: 0, paths: 0 }.all()
+    Parser { text, rows, formats, token: "", at: 0, next: 0, paths: 0, parts: 0 }.all()
 }
 
 /// `todo of todos`, the value of `w-each`: the name, the list, and where the list stands.
@@ -169,6 +169,8 @@ struct Parser<'a> {
     at: usize,
     next: usize,
     paths: usize,
+    /// How many operands, nots and formats there were.
+    parts: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -209,7 +211,18 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
+    /// Bounds how deep a value is, which is gone through by calls.
+    fn part(&mut self) -> Result<(), Wrong> {
+        self.parts += 1;
+        if self.parts > PARTS_MAX {
+            let text = format!("a value has at most {PARTS_MAX} parts: let the app work it out, in its view");
+            return Err(Wrong::new("expression", text, self.at));
+        }
+        Ok(())
+    }
+
     fn unary(&mut self) -> Result<Node, Wrong> {
+        self.part()?;
         if self.take("!")? {
             return Ok(Node::Not(Box::new(self.unary()?)));
         }
@@ -268,6 +281,7 @@ impl<'a> Parser<'a> {
     }
 
     fn format(&mut self, value: Node) -> Result<Node, Wrong> {
+        self.part()?;
         let name = self.token;
         let known = FORMATS.iter().chain(self.formats);
         if !known.clone().any(|format| *format == name) {
@@ -307,12 +321,17 @@ impl<'a> Parser<'a> {
     fn wrong(&self, token: &str) -> Wrong {
         let what = match token {
             "" => "the value ends too early".to_owned(),
-            token => format!("'{token}' is not expected here"),
+            token => format!("'{}' is not expected here", token.chars().take(TOLD_MAX).collect::<String>()),
         };
         let text = format!("{what}; paths, literals, comparisons, && || ! ?: and | format are what there is");
         Wrong::new("expression", text, self.at)
     }
 }
+
+/// Ten times what a person puts into an attribute.
+const PARTS_MAX: usize = 100;
+/// Letters of what is wrong that are told.
+const TOLD_MAX: usize = 40;
 
 /// How long the token is that the text begins with; 0 when there is none.
 fn token_at(text: &str) -> usize {

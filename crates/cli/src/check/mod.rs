@@ -75,10 +75,9 @@ fn run(options: &Options) -> Result<(usize, usize), String> {
     let rules = Rules { description: &description, formats: options.format.iter().map(|name| &**name).collect() };
     let mut wrong = 0;
     for file in &files {
-        let page =
-            std::fs::read_to_string(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-        for finding in page::check(&html::parse(&page), &rules) {
-            println!("{}", line(file, &page, &finding));
+        let page = read(file)?;
+        for line in lines(file, &page, &findings_of(&page, &rules)) {
+            println!("{line}");
             wrong += 1;
         }
     }
@@ -105,11 +104,42 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn line(file: &Path, page: &str, Finding { at, code, text }: &Finding) -> String {
-    let before = page.get(..*at).unwrap_or(page);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("{}:{line}:{column}: {code}: {text}", file.display())
+/// A page's text.
+fn read(file: &Path) -> Result<String, String> {
+    let cannot = |why: String| format!("{} cannot be read: {why}", file.display());
+    let bytes = std::fs::metadata(file).map_err(|error| cannot(error.to_string()))?.len();
+    if bytes > PAGE_BYTES_MAX {
+        return Err(cannot(format!(
+            "it has {bytes} bytes, and a page that is checked has at most {PAGE_BYTES_MAX}: put data and scripts into files of their own"
+        )));
+    }
+    let bytes = std::fs::read(file).map_err(|error| cannot(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| {
+        cannot(format!("it is not UTF-8 from byte {} on: save it as UTF-8", error.utf8_error().valid_up_to()))
+    })
+}
+
+/// All that is wrong in a page, also when it is none that can be walked.
+fn findings_of(page: &str, rules: &Rules<'_>) -> Vec<Finding> {
+    match html::parse(page) {
+        Ok(root) => page::check(&root, rules),
+        Err(html::TooDeep { at }) => {
+            let text = format!("elements nest deeper than {} levels from here: end those before it", html::DEPTH_MAX);
+            vec![Finding { at, code: "too_deep", text }]
+        }
+    }
+}
+
+/// A line of each finding, which are in order: the page is gone through once.
+fn lines<'a>(file: &'a Path, page: &'a str, findings: &'a [Finding]) -> impl Iterator<Item = String> + 'a {
+    let (mut at, mut line, mut column) = (0, 1, 1);
+    findings.iter().map(move |Finding { at: place, code, text }| {
+        for letter in page.get(at..*place).unwrap_or_default().chars() {
+            (line, column) = if letter == '\n' { (line + 1, 1) } else { (line, column + 1) };
+        }
+        at = at.max(*place);
+        format!("{}:{line}:{column}: {code}: {text}", file.display())
+    })
 }
 
 fn counted(many: usize, one: &str, more: &str) -> String {
@@ -118,9 +148,11 @@ fn counted(many: usize, one: &str, more: &str) -> String {
 
 /// `"; did you mean 'todos'?"` when a known name is at most two letters away, else nothing; as the client says it.
 fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let mut least = 3.min(name.chars().count());
+    let length = name.chars().count();
+    let mut least = 3.min(length);
     let mut best = None;
-    for other in known {
+    // One whose length is too far from the name's is too far from it as well.
+    for other in known.into_iter().filter(|other| other.chars().count().abs_diff(length) < 3) {
         let far = distance(name, other);
         if far < least {
             (best, least) = (Some(other), far);
@@ -128,6 +160,9 @@ fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Strin
     }
     best.map(|best| format!("; did you mean '{best}'?")).unwrap_or_default()
 }
+
+/// What a page may have: fifty times the largest of the examples.
+const PAGE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How many letters must be typed, deleted or replaced (Levenshtein).
 fn distance(from: &str, to: &str) -> usize {
@@ -173,8 +208,98 @@ mod tests {
     fn findings(page: &str) -> Vec<String> {
         let description: Description = TYPES.parse().expect("the types of this test are right");
         let rules = Rules { description: &description, formats: vec!["shout"] };
-        let found = page::check(&html::parse(page), &rules);
-        found.iter().map(|finding| line(Path::new("p"), page, finding)).collect()
+        lines(Path::new("p"), page, &findings_of(page, &rules)).collect()
+    }
+
+    #[test]
+    fn pages_that_nobody_writes_are_refused_or_read() {
+        for (page, findings_max) in [
+            ("<div>".repeat(200_000), 1),
+            ("<svg>".repeat(200_000), 1),
+            ("<template w-if=open>".repeat(100_000), 1),
+            ("<ul><li>".repeat(100_000), 1),
+            (format!("<p w-text=\"{}open\">", "(".repeat(500_000)), 1),
+            (format!("<p w-show=\"{}open\">", "!".repeat(500_000)), 1),
+            (format!("<p w-text=\"open{}\">", " && open".repeat(100_000)), 1),
+            (format!("<p w-text=\"{}1\">", "open ? 1 : ".repeat(100_000)), 1),
+            (format!("<p w-text=\"count{}\">", " | number".repeat(100_000)), 1),
+            (format!("<p w-{}=1>", "x".repeat(1_000_000)), 1),
+            (format!("<p {}>", "a ".repeat(300_000)), 0),
+            (format!("<p w-text=\"count\" title=\"{}\">", "x".repeat(3_000_000)), 0),
+            ("<p w-txt=a>".repeat(2_000), 2_000),
+            ("<p".repeat(500_000), 0),
+            ("<!--".repeat(500_000), 0),
+            ("\0<p w-text=\"co\0unt\">\0".to_owned(), 1),
+            ("</div></template></p>".repeat(100_000), 0),
+        ] {
+            let found = findings(&page);
+            assert_eq!(found.len(), findings_max, "{:?}: {:?}", &page[..page.len().min(60)], found.first());
+        }
+        let deep = findings(&"<div>".repeat(1_000));
+        assert!(deep[0].contains("too_deep: elements nest deeper than 256 levels"), "{deep:?}");
+    }
+
+    /// Whatever a page holds, there are findings with a place or there are none.
+    #[test]
+    fn whatever_a_page_is_it_is_read() {
+        const PIECES: [&str; 40] = [
+            "<",
+            ">",
+            "</",
+            "/>",
+            "<p",
+            "<div ",
+            "<template ",
+            "<form id=a ",
+            "<input ",
+            "<svg>",
+            "</svg>",
+            "<li>",
+            "<table><tr><td>",
+            "</template>",
+            "</p>",
+            "</form>",
+            "w-each=\"row of rows\" ",
+            "w-if=\"open\" ",
+            "w-text=\"",
+            "w-model=\"note\" ",
+            "w-model='row.name' ",
+            "w-on:click=\"add\" ",
+            "w-on:submit='order' ",
+            "w-arg:length=\"",
+            "w-key=\"row.id\" ",
+            "\"",
+            "'",
+            "=",
+            " ",
+            "count",
+            "open ? 1 : 2",
+            "(",
+            "!",
+            " && ",
+            " | number 2",
+            "$local.a = 1;",
+            "\0",
+            "ä",
+            "&amp;",
+            "<!--",
+        ];
+        let seed = std::env::var("WINDLASS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7_u64);
+        println!("again: WINDLASS_SEED={seed} cargo nextest run -p windlass-cli whatever_a_page_is");
+        let mut dice = seed;
+        let mut below = |end: usize| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) as usize % end
+        };
+        let mut found = 0;
+        for _ in 0..5_000 {
+            let page: String = (0..1 + below(60)).map(|_| PIECES[below(PIECES.len())]).collect();
+            for finding in findings(&page) {
+                assert!(finding.starts_with("p:"), "{finding}");
+                found += 1;
+            }
+        }
+        assert!(found > 1_000, "only {found} findings: nothing is read");
     }
 
     #[test]
