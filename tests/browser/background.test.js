@@ -64,6 +64,7 @@ test('a page that is hidden and throttled draws nothing, holds everything, and i
   await startHeavy(page, { seconds: 45 })
   await startText(page)
   await expectText(page, '#tokens', /^[1-9]/)
+  await page.waitForFunction(() => !document.querySelector('button[aria-busy]'))
   await hide(page)
   const before = await story(page)
   for (let now = await held(page); now.ended !== 'done' || now.tokens !== now.total; now = await held(page)) await turn()
@@ -90,6 +91,8 @@ test('a hidden page whose connection is lost comes back while nobody looks, and 
   await mark(page)
   const drawn = await unseen(page)
   await startText(page)
+  await expectText(page, '#tokens', /^[1-9]/)
+  await page.waitForFunction(() => !document.querySelector('button[aria-busy]'))
   await hide(page)
   for (let cut = 0; cut < 3; cut++) {
     proxy.cut()

@@ -8,6 +8,7 @@
  */
 
 import { Player } from "./player.js";
+import { RecordingError } from "./recording.js";
 import { bytesText, opText, preview, tookText } from "./text.js";
 
 /** @import { Held } from "./fold.js" */
@@ -359,14 +360,19 @@ export class Timeline {
  * All of a recording, as it was told when it happened.
  *
  * @param {Recording} recording
+ * @throws {RecordingError} when an entry is of such types that it cannot be told, or deeper than anything that was recorded
  */
 export function timelineOf(recording) {
   const timeline = new Timeline();
-  const player = new Player(recording);
-  let before = player.held;
-  for (const { entry, held } of player.all()) {
-    timeline.add(entry, before, held);
-    before = held;
+  try {
+    const player = new Player(recording);
+    let before = player.held;
+    for (const { entry, held } of player.all()) {
+      timeline.add(entry, before, held);
+      before = held;
+    }
+  } catch (error) {
+    throw new RecordingError("bad_entry", `it cannot be shown: ${error}`);
   }
   return timeline;
 }
