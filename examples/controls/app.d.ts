@@ -10,6 +10,7 @@ export interface Actions {
   remove(payload: number): null;
   say(payload: JsonValue): null;
   turn(payload: null): null;
+  turn_lockers(payload: null): null;
 }
 
 /** What a page may write to: `app.set(path, value)`, `w-model`. */
@@ -19,6 +20,7 @@ export interface Fields {
   day: { path: ["day"], value: string };
   extras: { path: ["extras"], value: string[] };
   lazy: { path: ["lazy"], value: string };
+  "lockers[name].ropes[id].name": { path: ["lockers", { name: string }, "ropes", { id: number }, "name"], value: string };
   number: { path: ["number"], value: number | null };
   on: { path: ["on"], value: boolean };
   paused: { path: ["paused"], value: string };
@@ -57,6 +59,8 @@ export interface Controls {
   tint: string;
   rows: Row[];
   last_row: number;
+  /** A list in each row of a list. */
+  lockers: Locker[];
   /** What came, the newest first. */
   sent: string[];
   /** How many times a field was written. */
@@ -79,6 +83,11 @@ export type JsonValue =
   | JsonValue[]
   | { [key in string]: JsonValue }
   | null;
+
+export interface Locker {
+  name: string;
+  ropes: Row[];
+}
 
 export interface Row {
   id: number;

@@ -134,6 +134,42 @@ test('the focus, the caret and half a word stay with their row while the list tu
   assert.deepEqual((await caret(page)).at, [5, 5])
 }))
 
+test('what is typed into a row of a list within a row stays with both rows while the two lists turn', withWorld(async ({ open, proxy }) => {
+  const page = await open('/controls/')
+  const other = await open('/controls/')
+  await live(page)
+  await page.locator('#lockers .rope').nth(3).waitFor()
+  await page.evaluate(() => {
+    const field = /** @type {HTMLInputElement} */ (document.querySelector('#lockers .rope'))
+    field.focus()
+    field.setSelectionRange(4, 4)
+    Object.assign(window, { field })
+  })
+  // Far enough for the lists to turn before the first letter has its outcome.
+  proxy.delay(100)
+  await page.keyboard.type('xy')
+  await other.locator('#turn_lockers').click()
+  await page.waitForFunction(() => document.querySelector('#lockers span')?.textContent === 'aft')
+  await page.keyboard.type('z')
+  const rope = (/** @type {number} */ id, name = `Rope ${id}`) => ({ id, name })
+  const turned = (/** @type {string} */ typed) => [
+    { name: 'aft', ropes: [rope(2), rope(1)] },
+    { name: 'fore', ropes: [rope(2), rope(1, typed)] },
+  ]
+  await has(page, 'lockers', turned('Ropexyz 1'))
+  await has(other, 'lockers', turned('Ropexyz 1'))
+  await other.locator('#turn_lockers').click()
+  await page.waitForFunction(() => document.querySelector('#lockers span')?.textContent === 'fore')
+  await page.keyboard.type('!')
+  await has(other, 'lockers', [
+    { name: 'fore', ropes: [rope(1, 'Ropexyz! 1'), rope(2)] },
+    { name: 'aft', ropes: [rope(1), rope(2)] },
+  ])
+  const kept = await page.evaluate(() => document.activeElement === /** @type {any} */ (window).field)
+  assert.ok(kept, 'the same field has the focus')
+  assert.deepEqual((await caret(page)).at, [8, 8])
+}))
+
 test('a field is written when the person is through, pauses, or takes it back', withWorld(async ({ open }) => {
   const page = await open('/controls/')
   await live(page)

@@ -223,6 +223,41 @@ fn a_field_that_the_page_does_not_see_is_told() {
     assert_eq!(error, "the field \"name\" takes number, and is string in the view");
 }
 
+#[derive(Clone, Default, Serialize, TS)]
+struct Board {
+    columns: Vec<Column>,
+}
+
+#[derive(Clone, Serialize, TS)]
+struct Column {
+    id: u64,
+    cards: Vec<Card>,
+}
+
+#[derive(Clone, Serialize, TS)]
+struct Card {
+    name: String,
+    row: Row<u32>,
+}
+
+#[test]
+fn a_field_of_rows_within_rows_is_told_with_the_types_of_their_keys() {
+    fn none<'a>(_: &'a mut Board, _: &(u64, String)) -> Option<&'a mut u32> {
+        None
+    }
+    let app = App::new(Board::default).typed().nested_field("columns[id].cards[name].row.value", none);
+    let types = app.types().unwrap();
+    let path = r#"["columns", { id: number }, "cards", { name: string }, "row", "value"]"#;
+    let line = format!("  \"columns[id].cards[name].row.value\": {{ path: {path}, value: number }};");
+    assert!(types.contains(&line), "no {line:?} in\n{types}");
+    let app = App::new(Board::default).typed().nested_field("columns[id].cards.row[name].value", none);
+    let error = app.types().unwrap_err().text;
+    assert!(error.starts_with("the field \"columns[id].cards.row[name].value\": there is no \"row\""), "{error}");
+    let app = App::new(Board::default).typed().nested_field("columns[id].id[name].value", none);
+    let error = app.types().unwrap_err().text;
+    assert_eq!(error, "the field \"columns[id].id[name].value\" has a row where the view has number, no list");
+}
+
 /// Serialises as something else than it derives.
 #[derive(Clone, Default, TS)]
 struct Liar {

@@ -27,4 +27,4 @@ pub use close::{Close, CloseCode};
 pub use dialect::Dialect;
 pub use ids::{ChildId, ClientId, Epoch, EventId, FrameNumber, JobId, Secret, Seq, SessionId, Token};
 pub use message::{Action, ClientMessage, DecodeError, Hello};
-pub use set::{Set, Step};
+pub use set::{Place, Set, Step};

@@ -9,11 +9,12 @@ use serde_json::value::RawValue;
 /// One write of a page into a field of the state. See protocol.md section 8.
 ///
 /// ```
-/// use windlass_protocol::{Set, Step};
+/// use windlass_protocol::{Place, Set};
 ///
 /// let set: Set = serde_json::from_str(r#"{"path":["todos",{"id":7},"text"],"value":"milk"}"#).unwrap();
-/// assert!(set.is(&["todos", "text"], Some("id")));
-/// assert_eq!(set.row().map(|row| row.get()), Some("7"));
+/// assert!(set.is(&[Place::Member("todos"), Place::Row("id"), Place::Member("text")]));
+/// assert!(!set.is(&[Place::Member("todos"), Place::Member("text"), Place::Row("id")]));
+/// assert_eq!(set.rows().map(|row| row.get()).collect::<Vec<_>>(), ["7"]);
 /// assert_eq!(set.to_string(), "todos[id=7].text");
 /// ```
 #[derive(Debug, Deserialize)]
@@ -40,25 +41,37 @@ pub enum Step<'a> {
     },
 }
 
+/// One step of the path of a field that an app has declared: what a [`Step`] is held against.
+///
+/// ```
+/// use windlass_protocol::Place;
+///
+/// let text_of_todos = [Place::Member("todos"), Place::Row("id"), Place::Member("text")];
+/// # let _ = text_of_todos;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// The member of that name.
+    Member(&'a str),
+    /// Some row of a list, told from the others by the field of that name.
+    Row(&'a str),
+}
+
 impl Set<'_> {
-    /// Whether it goes to the field with these members, which is in a row with that key field or in none.
+    /// Whether it goes there: step by step, since a row that stands elsewhere is another path.
     #[must_use]
-    pub fn is(&self, members: &[&str], key: Option<&str>) -> bool {
-        let mut rows = self.path.iter().filter_map(|step| match step {
-            Step::Row { key, .. } => Some(&**key),
-            Step::Member(_) => None,
-        });
-        let named = self.path.iter().filter_map(|step| match step {
-            Step::Member(name) => Some(&**name),
-            Step::Row { .. } => None,
-        });
-        rows.next() == key && rows.next().is_none() && named.eq(members.iter().copied())
+    pub fn is(&self, declared: &[Place<'_>]) -> bool {
+        let goes = |(step, place): (&Step<'_>, &Place<'_>)| match (step, place) {
+            (Step::Member(name), Place::Member(declared)) => name == declared,
+            (Step::Row { key, .. }, Place::Row(declared)) => key == declared,
+            _ => false,
+        };
+        self.path.len() == declared.len() && self.path.iter().zip(declared).all(goes)
     }
 
-    /// The key of the first row on the way.
-    #[must_use]
-    pub fn row(&self) -> Option<&RawValue> {
-        self.path.iter().find_map(|step| match step {
+    /// The keys of the rows on the way, the outermost first.
+    pub fn rows(&self) -> impl Iterator<Item = &RawValue> {
+        self.path.iter().filter_map(|step| match step {
             Step::Row { value, .. } => Some(*value),
             Step::Member(_) => None,
         })
@@ -128,9 +141,26 @@ mod tests {
         let set: Set<'_> = serde_json::from_str(text).unwrap();
         assert_eq!(set.to_string(), r#"a[k="x y"].b[k=1]"#);
         assert_eq!(set.value.get(), "[1, 2]");
-        assert!(!set.is(&["a", "b"], Some("k")), "two rows are more than one");
+        let [a, b, k] = [Place::Member("a"), Place::Member("b"), Place::Row("k")];
+        assert!(set.is(&[a, k, b, k]) && !set.is(&[a, k, b]) && !set.is(&[a, b, k, k]) && !set.is(&[a, k, b, k, a]));
+        assert_eq!(set.rows().map(RawValue::get).collect::<Vec<_>>(), [r#""x y""#, "1"]);
         let set: Set<'_> = serde_json::from_str(r#"{"path":["a","b"],"value":1}"#).unwrap();
-        assert!(set.is(&["a", "b"], None) && !set.is(&["a", "b"], Some("id")) && !set.is(&["a"], None));
+        assert!(set.is(&[a, b]) && !set.is(&[a, k, b]) && !set.is(&[a]) && !set.is(&[b, a]));
+    }
+
+    #[test]
+    fn a_row_counts_only_where_it_stands() {
+        let declared = [Place::Member("todos"), Place::Row("id"), Place::Member("text")];
+        for (path, is) in [
+            (r#"["todos",{"id":7},"text"]"#, true),
+            (r#"["todos","text",{"id":7}]"#, false),
+            (r#"[{"id":7},"todos","text"]"#, false),
+            (r#"["todos",{"id":7},"text",{"id":7}]"#, false),
+            (r#"["todos","id","text"]"#, false),
+        ] {
+            let text = format!(r#"{{"path":{path},"value":1}}"#);
+            assert_eq!(serde_json::from_str::<Set<'_>>(&text).unwrap().is(&declared), is, "{path}");
+        }
     }
 
     #[test]

@@ -644,6 +644,7 @@ impl<S: State, V: View<S>, M> App<S, V, M> {
                 if let Some(key) = reserved {
                     self.problems.push(format!("the state's key \"{key}\": keys that start with $ are reserved"));
                 }
+                self.problems.extend(self.fields.iter().filter_map(|field| field.misplaced(&root)));
             }
             Ok(_) => self.problems.push("the state must serialise to an object, as a struct does".to_owned()),
             Err(error) => self.problems.push(format!("the initial state does not serialise: {error}")),

@@ -97,7 +97,7 @@ pub use callback::LongCallback;
 pub use children::StartCallback;
 pub use cx::{Cx, Level, Notify, To};
 pub use error::{Error, Result};
-pub use fields::Written;
+pub use fields::{RowKeys, Written};
 pub use guest::{Identity, Login, Per};
 pub use hooks::{Failure, Visit};
 pub use job_options::{Again, Disconnect, JobOptions};

@@ -247,16 +247,18 @@ impl<S: State> windlass_engine::App for Program<S> {
 
     fn set(&self, set: &Set<'_>, state: &mut S, turn: &mut Turn<Self>) -> Result<(), Fault> {
         let Some(field) = self.fields.iter().find(|field| field.is(set)) else {
-            let text = format!("no page may write to \"{set}\"; declare it with `App::field` or `App::row_field`");
+            let how = if set.rows().count() > 1 { "`App::nested_field`" } else { "`App::field` or `App::row_field`" };
+            let text = format!("no page may write to \"{set}\"; declare it with {how}");
             return Err(Fault::refused("unknown_field", text));
         };
-        field.write(set, state).map_err(|refusal| match refusal {
+        let keys = field.keys(set);
+        field.write(keys.as_deref(), set, state).map_err(|refusal| match refusal {
             Refusal::Payload(error) => Fault::refused("bad_payload", format!("the field \"{set}\": {error}")),
             Refusal::Gone => Fault::refused("gone", format!("there is no row for \"{set}\"")),
             Refusal::Error(error) => error.into_fault(field.path, self.development),
         })?;
         let Some(change) = &self.hooks.change else { return Ok(()) };
-        let written = Written { path: field.path, key: set.row().map(RawValue::get) };
+        let written = Written { path: field.path, keys: keys.as_deref() };
         self.run(turn, |cx| change(state, cx, &written)).map_err(|error| error.into_fault(field.path, self.development))
     }
 

@@ -146,6 +146,7 @@ mod typed {
 
     use ts_rs::{Config, TS, TypeVisitor};
     use windlass_engine::Mode;
+    use windlass_protocol::Place;
     use windlass_types::{Action, Declarations, Description, Field, Literal, Member, Step, Type};
 
     use super::{Described, Describes, DescribesReply, Untyped, VARIABLE};
@@ -391,29 +392,39 @@ mod typed {
 
         fn field<S: State>(&mut self, field: &fields::Field<S>, state: &Type) -> Result<Field> {
             let text = |text: &str| Type::Literal(Literal::String(text.to_owned()));
-            let mut row = match field.key {
-                Some(key) => Some(Type::Object(vec![Member::new(key, self.known(&field.row)?)], None)),
-                None => None,
-            };
+            let rows = field.places.iter().filter(|place| matches!(place, Place::Row(_))).count();
+            let mut keys = match (field.keys, self.known(&field.rows)?) {
+                (fields::Keys::Tuple, Type::Tuple(keys)) => keys,
+                (_, key) => vec![key; rows],
+            }
+            .into_iter();
             let mut at = state.clone();
             let mut path = Vec::new();
-            for member in &field.members {
-                at = match self.declarations.step(&at, member) {
-                    Step::To(ty) => ty,
-                    Step::Nothing(known) => {
-                        let (path, known) = (field.path, known.join(", "));
-                        let text = format!("the field \"{path}\": there is no \"{member}\" in the view, but {known}");
-                        return Err(Error::internal(text));
+            for place in &field.places {
+                at = match place {
+                    Place::Member(member) => {
+                        path.push(text(member));
+                        match self.declarations.step(&at, member) {
+                            Step::To(ty) => ty,
+                            Step::Nothing(known) => {
+                                let (path, known) = (field.path, known.join(", "));
+                                let text =
+                                    format!("the field \"{path}\": there is no \"{member}\" in the view, but {known}");
+                                return Err(Error::internal(text));
+                            }
+                        }
+                    }
+                    Place::Row(key) => {
+                        let ty = keys.next().unwrap_or(Type::Unknown);
+                        path.push(Type::Object(vec![Member::new(*key, ty)], None));
+                        let Some(element) = self.declarations.element(&at) else {
+                            let text =
+                                format!("the field \"{}\" has a row where the view has {at}, no list", field.path);
+                            return Err(Error::internal(text));
+                        };
+                        element
                     }
                 };
-                path.push(text(member));
-                // The row follows its list.
-                if row.is_some()
-                    && let Some(element) = self.declarations.element(&at)
-                {
-                    path.extend(row.take());
-                    at = element;
-                }
             }
             let value = self.known(&field.value)?;
             if !self.declarations.may_be(&value, &at) {

@@ -145,6 +145,14 @@ async fn a_page_writes_fields_and_rows_by_their_keys_and_nothing_else() {
         (7, json!(["count"]), json!(7), "unknown_field", "App::field"),
         (8, json!(["text", { "id": 8 }]), json!("x"), "unknown_field", "no page may write to"),
         (9, json!([]), json!({}), "unknown_field", "no page may write to"),
+        (
+            10,
+            json!(["rows", "text", { "id": 8 }]),
+            json!("x"),
+            "unknown_field",
+            "no page may write to \"rows.text[id=8]\"",
+        ),
+        (11, json!([{ "id": 8 }, "rows", "text"]), json!("x"), "unknown_field", "no page may write to"),
     ] {
         client.act("$set", json!({ "path": path, "value": value })).await;
         let frame = client.frame().await;

@@ -30,6 +30,8 @@ pub struct Controls {
     tint: String,
     rows: Vec<Row>,
     last_row: u64,
+    /// A list in each row of a list.
+    lockers: Vec<Locker>,
     /// What came, the newest first.
     #[ts(as = "Vec<String>")]
     sent: VecDeque<String>,
@@ -45,6 +47,12 @@ struct Row {
     name: String,
 }
 
+#[derive(Clone, Deserialize, Serialize, TS)]
+struct Locker {
+    name: String,
+    ropes: Vec<Row>,
+}
+
 /// The app, with its page, to be served or nested.
 pub fn app() -> App<Controls, Whole, Typed> {
     let app = App::new(Controls::new)
@@ -55,6 +63,10 @@ pub fn app() -> App<Controls, Whole, Typed> {
         .on_change(|controls, _cx, _written| controls.writes += 1)
         .action("say", |controls, _cx, what: Value| controls.note(what.to_string()))
         .action("turn", |controls, _cx, ()| controls.rows.rotate_left(1))
+        .action("turn_lockers", |controls, _cx, ()| {
+            controls.lockers.rotate_left(1);
+            controls.lockers.iter_mut().for_each(|locker| locker.ropes.rotate_left(1));
+        })
         .action("add", |controls, _cx, ()| controls.add())
         .action("remove", |controls, _cx, id: u64| controls.rows.retain(|row| row.id != id))
         .action("haul", haul)
@@ -79,11 +91,17 @@ fn fields(app: App<Controls, Whole, Typed>) -> App<Controls, Whole, Typed> {
         .row_field("rows.name", "id", |controls, id: &u64| {
             controls.rows.iter_mut().find(|row| row.id == *id).map(|row| &mut row.name)
         })
+        .nested_field("lockers[name].ropes[id].name", |controls, (locker, rope): &(String, u64)| {
+            let locker = controls.lockers.iter_mut().find(|one| one.name == *locker)?;
+            locker.ropes.iter_mut().find(|one| one.id == *rope).map(|rope| &mut rope.name)
+        })
 }
 
 impl Controls {
     fn new() -> Self {
         let text = |text: &str| text.to_owned();
+        let rope = |id| Row { id, name: format!("Rope {id}") };
+        let lockers = ["fore", "aft"].map(|name| Locker { name: text(name), ropes: [1, 2].map(rope).into() });
         let mut controls = Self {
             text: text("rope"),
             area: text("two strands\nof hemp"),
@@ -101,6 +119,7 @@ impl Controls {
             tint: text("#8a5c14"),
             rows: Vec::new(),
             last_row: 0,
+            lockers: lockers.into(),
             sent: VecDeque::new(),
             writes: 0,
             hauls: 0,

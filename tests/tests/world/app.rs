@@ -11,7 +11,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use windlass_engine::{App, Audience, Class, Fault, Hook, Mode, Named, Revived, StartOptions, Turn, Unended};
 use windlass_protocol::frame::event_body;
-use windlass_protocol::{ClientId, JobId, Set};
+use windlass_protocol::{ClientId, JobId, Place, Set};
 use windlass_sync::{Shadow, SyncVec, Tracked};
 
 use crate::random::Random;
@@ -336,7 +336,7 @@ impl App for Ledger {
     }
 
     fn set(&self, set: &Set<'_>, state: &mut State, _: &mut Turn<Self>) -> Result<(), Fault> {
-        if !set.is(&["text"], None) {
+        if !set.is(&[Place::Member("text")]) {
             return Err(Fault::refused("unknown_field", set.to_string()));
         }
         let Payload { ticket, choice, .. } =

@@ -196,13 +196,16 @@ mod tests {
             open: { path: ["open"], value: boolean };
             note: { path: ["note"], value: string };
             "rows.name": { path: ["rows", { id: number }, "name"], value: string };
+            "holds[name].crates[id].mark.text": { path: ["holds", { name: string }, "crates", { id: number }, "mark", "text"], value: string };
         }
         export interface Events {}
         export type JobName = never;
         export interface Rename { id: number; name: string; }
         export type Place = "top" | "middle";
         export interface Row { id: number; name: string; tags: string[]; place: Place; }
-        export interface Shop { open: boolean; note: string; count: number; rows: Row[]; best: Row | null; }
+        export interface Shop { open: boolean; note: string; count: number; rows: Row[]; best: Row | null; holds: Hold[]; }
+        export interface Hold { name: string; crates: Crate[]; }
+        export interface Crate { id: number; mark: { text: string, id: number }; }
     "#;
 
     fn findings(page: &str) -> Vec<String> {
@@ -319,6 +322,9 @@ mod tests {
             r#"<div w-ignore><p w-text="nothing.of.this"></p></div><template><p w-text="nor.this"></p></template>"#,
             r#"<p w-error="add"></p><input w-model="note"><p w-error="note"></p><p w-busy="train"></p>"#,
             r#"<button w-on:click="rename" w-arg="best"></button><p w-text="best.place == 'top'"></p>"#,
+            r#"<template w-each="hold of holds" w-key="hold.name"><div><template w-each="crate of hold.crates" w-key="crate.id"><p>
+               <input w-model="crate.mark.text"><template w-if="crate.mark.id > 0"><input w-model="open" type="checkbox"></template>
+               </p></template></div></template>"#,
         ] {
             assert_eq!(findings(page), [""; 0], "{page}");
         }
@@ -392,6 +398,22 @@ mod tests {
             (
                 "<template w-each=\"row of rows\" w-key=\"row.name\"><input w-model=\"row.name\"></template>",
                 "p:1:65: no_key: rows of 'rows' are told apart by their 'id': write w-key=\"row.id\"",
+            ),
+            (
+                "<template w-each=\"hold of holds\"><p><template w-each=\"one of hold.crates\" w-key=\"one.id\"><input w-model=\"one.mark.text\"></template></p></template>",
+                "p:1:106: no_key: a row is found again by its key: add w-key, such as w-key=\"todo.id\", to its w-each",
+            ),
+            (
+                "<template w-each=\"hold of holds\" w-key=\"hold\"><p><template w-each=\"one of hold.crates\" w-key=\"one.id\"><input w-model=\"one.mark.text\"></template></p></template>",
+                "p:1:119: no_key: a row is found again by its key: add w-key, such as w-key=\"todo.id\", to its w-each",
+            ),
+            (
+                "<template w-each=\"hold of holds\" w-key=\"hold.name\"><p><template w-each=\"one of hold.crates\" w-key=\"one.mark\"><input w-model=\"one.mark.text\"></template></p></template>",
+                "p:1:126: no_key: rows of 'holds.crates' are told apart by their 'id': write w-key=\"one.id\"",
+            ),
+            (
+                "<template w-each=\"hold of holds\" w-key=\"hold.name\"><p><template w-each=\"one of hold.crates\" w-key=\"one.id\"><input w-model=\"one.mark.id\"></template></p></template>",
+                "p:1:124: unknown_field: no page may write to 'holds.crates.mark.id'; declare it with `App::nested_field`",
             ),
             (
                 "<p w-model=\"note\">",

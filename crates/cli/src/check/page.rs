@@ -1,12 +1,12 @@
 //! Walks a page as the web client binds it (`web-client/src/template.js`), and holds each attribute against the app's types.
 
-use windlass_types::{Description, Member, Type};
+use windlass_types::{Description, Literal, Member, Type};
 
 use super::expression::{self, Base, Expression, Node, Step, Wrong};
 use super::form::{self, control_type};
 use super::html::{Attribute, Element};
 use super::suggestion;
-use super::types::{Names, Problem, Row};
+use super::types::{Names, Problem, Row, Way, dotted};
 
 /// Something wrong in a page.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -224,8 +224,8 @@ impl<'a> Walk<'a> {
             let text = "name one field of the state, as in w-model=\"todo.text\"".to_owned();
             return self.tell(attribute, 0, "expression", text);
         }
-        let row = rows.len().checked_sub(1 + path.hops).map(|at| &rows[at]);
-        if row.is_some_and(|row| row.key.is_none() || row.list.is_none()) {
+        let around = &rows[..rows.len().saturating_sub(path.hops)];
+        if around.iter().any(|row| row.key.is_none() || row.list.is_none()) {
             let text =
                 "a row is found again by its key: add w-key, such as w-key=\"todo.id\", to its w-each".to_owned();
             return self.tell(attribute, 0, "no_key", text);
@@ -234,22 +234,22 @@ impl<'a> Walk<'a> {
         if self.findings.len() > before {
             return;
         }
-        let Some(address) = self.names(rows).address(path) else { return };
+        let Some(way) = self.names(rows).address(path) else { return };
         let fields = &self.rules.description.fields;
-        let Some(field) = fields.get(&address) else {
-            let known = fields.keys().map(|path| &**path);
-            let text = format!(
-                "no page may write to '{address}'{}; declare it with `App::field` or `App::row_field`",
-                suggestion(&address, known)
-            );
+        let Some((field, keys)) = fields.values().find_map(|field| Some((field, keys_of(&field.path, &way)?))) else {
+            let (address, known) = (dotted(&way), fields.keys().map(|path| &**path));
+            let nested = way.iter().filter(|step| matches!(step, Way::Row(_))).count() > 1;
+            let how = if nested { "`App::nested_field`" } else { "`App::field` or `App::row_field`" };
+            let hint = suggestion(&address, known);
+            let text = format!("no page may write to '{address}'{hint}; declare it with {how}");
             return self.tell(attribute, 0, "unknown_field", text);
         };
-        if let Some((row, key)) = row.and_then(|row| Some((row, key_of(&field.path)?)))
-            && row.key.as_deref() != Some(key)
-        {
-            let (list, name) = (row.list.as_deref().unwrap_or_default(), &row.name);
-            let text = format!("rows of '{list}' are told apart by their '{key}': write w-key=\"{name}.{key}\"");
-            return self.tell(attribute, 0, "no_key", text);
+        for (row, key) in keys.into_iter().map(|(at, key)| (&rows[at], key)) {
+            if row.key.as_deref() != Some(key) {
+                let (list, name) = (dotted(row.list.as_deref().unwrap_or_default()), &row.name);
+                let text = format!("rows of '{list}' are told apart by their '{key}': write w-key=\"{name}.{key}\"");
+                return self.tell(attribute, 0, "no_key", text);
+            }
         }
         let value = control_type(element);
         let declarations = &self.rules.description.declarations;
@@ -257,7 +257,8 @@ impl<'a> Walk<'a> {
         let is_listed = kind == "checkbox" && declarations.element(&field.value).is_some();
         if !is_listed && !declarations.may_be(&value, &field.value) {
             let names = self.names(rows);
-            let text = format!("'{address}' takes {}, and this control gives {value}", names.shown(&field.value));
+            let (address, shown) = (dotted(&way), names.shown(&field.value));
+            let text = format!("'{address}' takes {shown}, and this control gives {value}");
             self.tell(attribute, 0, "bad_payload", text);
         }
     }
@@ -403,13 +404,21 @@ fn names(rows: &[Row]) -> Vec<&str> {
     rows.iter().map(|row| &*row.name).collect()
 }
 
-/// The field by which a declared path finds a row.
-fn key_of(path: &Type) -> Option<&str> {
-    let Type::Tuple(steps) = path else { return None };
-    steps.iter().find_map(|step| match step {
-        Type::Object(members, None) => Some(&*members.first()?.name),
-        _ => None,
-    })
+/// When a declared path goes this way: each row on it, with the field by which the path finds it.
+fn keys_of<'a>(declared: &'a Type, way: &[Way]) -> Option<Vec<(usize, &'a str)>> {
+    let Type::Tuple(steps) = declared else { return None };
+    if steps.len() != way.len() {
+        return None;
+    }
+    let mut keys = Vec::new();
+    for step in steps.iter().zip(way) {
+        match step {
+            (Type::Literal(Literal::String(name)), Way::Member(member)) if name == member => {}
+            (Type::Object(members, None), Way::Row(at)) => keys.push((*at, &*members.first()?.name)),
+            _ => return None,
+        }
+    }
+    Some(keys)
 }
 
 /// What the client refuses to bind, with the code and the reason.

@@ -10,10 +10,27 @@ use super::suggestion;
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) ty: Type,
-    /// The members of its list from the root, with dots; none when the list is no plain path of the state.
-    pub(crate) list: Option<String>,
+    /// The way to its list from the root; none when the list is no plain path of the state.
+    pub(crate) list: Option<Vec<Way>>,
     /// The field that tells rows apart.
     pub(crate) key: Option<String>,
+}
+
+/// A step of the way from the root of the state to a value.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Way {
+    Member(String),
+    /// The row around it with that index, the outermost being 0.
+    Row(usize),
+}
+
+/// The members of a way, with dots: a path as a page says it.
+pub(crate) fn dotted(way: &[Way]) -> String {
+    let names = way.iter().filter_map(|step| match step {
+        Way::Member(name) => Some(&**name),
+        Way::Row(_) => None,
+    });
+    names.collect::<Vec<_>>().join(".")
 }
 
 /// What names mean at a place of the page.
@@ -166,19 +183,21 @@ impl Names<'_> {
         }
     }
 
-    /// The members of a plain path from the root of the state, with dots; a row's own are those of its list.
-    pub(crate) fn address(&self, path: &Path) -> Option<String> {
-        let own = path.steps.join(".");
+    /// The way to what a plain path names, through the rows that it is in.
+    pub(crate) fn address(&self, path: &Path) -> Option<Vec<Way>> {
         if path.base != Base::Value {
             return None;
         }
-        match self.rows.len().checked_sub(1 + path.hops) {
-            None => Some(own),
+        let mut way = match self.rows.len().checked_sub(1 + path.hops) {
+            None => Vec::new(),
             Some(at) => {
-                let list = self.rows[at].list.as_ref()?;
-                Some(if own.is_empty() { list.clone() } else { format!("{list}.{own}") })
+                let mut list = self.rows[at].list.clone()?;
+                list.push(Way::Row(at));
+                list
             }
-        }
+        };
+        way.extend(path.steps.iter().cloned().map(Way::Member));
+        Some(way)
     }
 }
 

@@ -15,7 +15,7 @@ use windlass_engine::{
     STATE_BYTES_MAX, SaveOptions, Scratch, Session, SessionOptions, StartOptions, Time, Turn, Unended,
 };
 use windlass_protocol::frame::event_body;
-use windlass_protocol::{ClientMessage, CloseCode, Epoch, Secret, SessionId, Set};
+use windlass_protocol::{ClientMessage, CloseCode, Epoch, Place, Secret, SessionId, Set};
 use windlass_sync::{Private, Shadow};
 
 #[derive(Clone, Default, Deserialize, Serialize)]
@@ -87,7 +87,7 @@ impl App for Test {
     }
 
     fn set(&self, set: &Set<'_>, state: &mut Counter, _: &mut Turn<Self>) -> Result<(), Fault> {
-        if !set.is(&["text"], None) {
+        if !set.is(&[Place::Member("text")]) {
             return Err(Fault::refused("unknown_field", set.to_string()));
         }
         state.text =

@@ -199,9 +199,10 @@ impl<S: State> Test<S> {
         }
     }
 
-    /// Writes into a declared field from the page, as a control with `w-model` does. The path is dotted.
+    /// Writes into a declared field from the page, as a control with `w-model` does. The path is dotted, with the rows that
+    /// it goes through by their keys: `"todos[id=7].text"`. A key that is no number, such as `[name=rope]`, is text.
     ///
-    /// For a field of a row send `$set` itself, with the path that protocol.md section 8 describes.
+    /// What cannot be written so goes as `$set` itself, with the path that protocol.md section 8 describes.
     ///
     /// ```
     /// # use windlass::prelude::*;
@@ -219,8 +220,7 @@ impl<S: State> Test<S> {
             Ok(value) => value,
             Err(error) => panic!("the value for \"{path}\" does not serialise: {error}"),
         };
-        let path: Vec<_> = path.split('.').collect();
-        self.send("$set", serde_json::json!({ "path": path, "value": value }))
+        self.send("$set", serde_json::json!({ "path": steps(path), "value": value }))
     }
 
     /// Changes the session from outside, as [`Handle::update`](crate::Handle::update) does.
@@ -624,3 +624,24 @@ const JOB_MAX: Duration = Duration::from_secs(60);
 const TASKS_RUN_FOR: Duration = Duration::from_millis(1);
 /// Enough for a chain of tasks that wake each other.
 const TASK_ROUNDS: usize = 16;
+
+/// The steps of `todos[id=7].text` as `$set` says them.
+fn steps(path: &str) -> Vec<Value> {
+    let mut steps = Vec::new();
+    let mut rest = path;
+    while let Some(at) = rest.find(['.', '[']) {
+        let (name, after) = rest.split_at(at);
+        steps.extend((!name.is_empty()).then(|| Value::from(name)));
+        rest = &after[1..];
+        if after.starts_with('.') {
+            continue;
+        }
+        let row = rest.split_once(']').and_then(|(row, after)| Some((row.split_once('=')?, after)));
+        let Some(((key, value), after)) = row else { panic!("\"{path}\" names a row as in \"todos[id=7].text\"") };
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        steps.push(serde_json::json!({ key: value }));
+        rest = after.strip_prefix('.').unwrap_or(after);
+    }
+    steps.extend((!rest.is_empty()).then(|| Value::from(rest)));
+    steps
+}
