@@ -83,6 +83,7 @@ mod role;
 mod server;
 mod services;
 mod session_jobs;
+mod shortage;
 mod socket;
 mod status;
 mod sync;

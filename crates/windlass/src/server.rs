@@ -1,9 +1,10 @@
 //! The server's sockets: the accept loop, the signals, the graceful end.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -28,6 +29,7 @@ use crate::limits::{Counters, Limits};
 use crate::live::Live;
 use crate::program::State;
 use crate::quota::Place;
+use crate::shortage::{Shortage, Word};
 use crate::upgrade::split_port;
 use crate::watched::{Answer, Overdue, Paced, Progress, Watched};
 use crate::{Error, Result, lock};
@@ -134,6 +136,7 @@ impl<S: State> Server<S> {
         let Self { listener, live, router, drain, .. } = self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let doors = AcceptDoors::new(&live);
+        let mut shortage = Shortage::default();
         let mut stop = pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -142,13 +145,24 @@ impl<S: State> Server<S> {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    if let Some(Word::Over { failed, lasted }) = shortage.accepted(Instant::now()) {
+                        tracing::warn!(failed, ?lasted, "accepts connections again");
+                    }
                     if let Some(entry) = doors.enter(peer) {
                         tasks.spawn(connection(stream, router.clone(), closing.clone(), entry));
                     }
                 }
+                // The peer has thought better of it: nothing is wrong with the next one.
+                Err(error) if is_of_one(&error) => tracing::debug!(%error, "a connection ended before it was accepted"),
                 // Mostly too many open files: those that are open go on, and some will end.
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept");
+                    if let Some(Word::Short { failed, lasts }) = shortage.failed(Instant::now()) {
+                        tracing::warn!(
+                            %error, failed, ?lasts,
+                            "cannot accept connections; it is tried again until it works. Raise the limit of open files \
+                             (`ulimit -n`, `LimitNOFILE=`) or lower `connections_max`"
+                        );
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(ACCEPT_AGAIN) => {}
                         () = &mut stop => break,
@@ -163,6 +177,12 @@ impl<S: State> Server<S> {
         let _ = tokio::time::timeout(HTTP_END_MAX, tasks.wait()).await;
         drained
     }
+}
+
+/// An error of `accept` that is about the connection and not about the listener.
+fn is_of_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
 /// Who may have a connection, before it has said anything.
