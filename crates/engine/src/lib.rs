@@ -25,6 +25,7 @@ mod event;
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;
+mod heartbeat;
 mod hook;
 mod job;
 mod record;
@@ -41,6 +42,7 @@ pub use client::{ConnectionId, token_hash};
 pub use durable::{Account, Durability, SaveOptions};
 pub use event::{Audience, Class};
 pub use guard::guard;
+pub use heartbeat::{Beat, Heartbeat};
 pub use hook::Hook;
 pub use job::{
     ActiveChild, Children, JobEntry, JobReport, JobStatus, Named, Partials, PartialsUpdate, Progress, StartOptions,

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WsCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use windlass_engine::{Beat, Heartbeat};
 use windlass_protocol::{ClientMessage, Close, CloseCode, Dialect};
 
 use crate::cell::Cell;
@@ -108,8 +109,7 @@ struct Connection<S: State, IO> {
     sleep: Pin<Box<Sleep>>,
     /// When the next ping is due, or before hello when it must have come.
     due: Instant,
-    /// Pings that nothing came after.
-    unanswered: u8,
+    heartbeat: Heartbeat,
     rate: Rate,
     /// When reading goes on, after more came than may.
     reads_at: Option<Instant>,
@@ -200,7 +200,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             phase: Phase::Open,
             sleep: Box::pin(tokio::time::sleep_until(due)),
             due,
-            unanswered: 0,
+            heartbeat: Heartbeat::default(),
             rate,
             reads_at: None,
             asks_again_at: None,
@@ -394,7 +394,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
             }
         }
         if heard {
-            self.unanswered = 0;
+            self.heartbeat.heard();
         }
         let came = !texts.is_empty();
         if came {
@@ -427,7 +427,7 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 Ok(cell) => {
                     self.expire(&guest);
                     self.cell = Some(cell);
-                    self.due = Instant::now() + PING_EVERY;
+                    self.due = Instant::now() + Heartbeat::EVERY;
                 }
                 Err(close) => self.outlet.close(close),
             },
@@ -506,14 +506,10 @@ impl<S: State, IO: AsyncRead + AsyncWrite + Unpin> Connection<S, IO> {
                 }
                 continue;
             }
-            // A process that slept has missed the answers, not the client.
-            if now.saturating_duration_since(self.due) < PING_EVERY {
-                self.unanswered += 1;
-            }
-            if self.unanswered > MISSES_MAX {
+            if self.heartbeat.due(now.saturating_duration_since(self.due)) == Beat::Dead {
                 return Step::Over;
             }
-            self.due = now + PING_EVERY;
+            self.due = now + Heartbeat::EVERY;
             if let Poll::Ready(Ok(())) = self.socket.poll_write(task) {
                 self.socket.ping();
                 if let Step::Over = self.write(task) {
@@ -536,9 +532,6 @@ pub(crate) const MESSAGE_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) const FRAGMENTS_MAX: u64 = 64;
 /// Of a piece: two bytes, a length of eight, and the mask.
 const HEADER_MAX: u64 = 14;
-/// Below the 30 s after which the strictest common proxies forget a quiet connection.
-const PING_EVERY: Duration = Duration::from_secs(20);
-const MISSES_MAX: u8 = 2;
 /// How long the peer's close is awaited.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 const TIMER_AGAIN: Duration = Duration::from_millis(50);
@@ -626,7 +619,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let took = began.elapsed();
-        assert!(took >= PING_EVERY * 2 && took <= PING_EVERY * 4, "{took:?}");
+        assert!(took >= Heartbeat::EVERY * 2 && took <= Heartbeat::EVERY * 4, "{took:?}");
         drop(lost);
     }
 
