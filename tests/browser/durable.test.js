@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after } from 'node:test'
 
-import { addOne, at, bar, isMarked, mark, shown, startText, streamed } from './demo.js'
+import { addOne, at, bar, isMarked, job, mark, notified, shown, startHeavy, startText, streamed } from './demo.js'
 import { closeBrowser, expectText, test, withWorld } from './harness.js'
 
 const folders = /** @type {string[]} */ ([])
@@ -65,6 +65,23 @@ test('a server that is killed again and again under a page that goes on counting
   }
   await expectText(page, '#pending', '0')
   await expectText(page, '#count', String(clicks))
+  assert.ok(await isMarked(page), 'without a reload')
+}, keeping()))
+
+// OUTLIVES, ONE-END, EVENTS
+test('a deploy in the middle of a heavy task: the next server runs it, and the page hears of one end', withWorld(async ({ open, restart }) => {
+  const page = await open()
+  await shown(page)
+  await mark(page)
+  const texts = await notified(page)
+  await startHeavy(page, { seconds: 2 })
+  await job(page).getByText('running').waitFor()
+  await addOne(page)
+  await restart('stop')
+  await expectText(page, '#outcome', /^done/)
+  await addOne(page)
+  await expectText(page, '#count', '2')
+  assert.deepEqual((await texts()).filter((text) => /^Heavy task/.test(text)).map((text) => text.split(':')[0]), ['Heavy task started', 'Heavy task done'])
   assert.ok(await isMarked(page), 'without a reload')
 }, keeping()))
 

@@ -306,6 +306,11 @@ impl<A: App> Durable<A> {
         self.seal == Seal::Asked
     }
 
+    /// A sealed record was made and is not on disk.
+    pub(crate) fn awaits_seal(&self) -> bool {
+        matches!(self.seal, Seal::Made(turn) if self.made >= turn && self.saved < turn)
+    }
+
     fn is_due(&self, now: Time) -> bool {
         self.deadline(true).is_some_and(|at| at <= now)
     }
@@ -577,6 +582,12 @@ impl<A: App> Session<A> {
         self.seal();
     }
 
+    /// One frame may follow a sealed record and be no news to whoever returns: it leaves when all is known that it has to
+    /// tell.
+    pub(crate) fn has_only_its_last_frame(&self) -> bool {
+        self.frozen && self.durable.as_ref().is_some_and(|durable| durable.awaits_seal())
+    }
+
     /// When a durable session has something to do.
     pub(crate) fn save_deadline(&self) -> Option<Time> {
         let durable = self.durable.as_ref()?;
@@ -584,6 +595,7 @@ impl<A: App> Session<A> {
             let saves = client.saves.as_ref()?;
             // One that waits for a snapshot is told with it, and that may fail for long.
             let takes = client.takes() && !client.stream.stale && self.hold == crate::session::Hold::No;
+            let takes = takes && !self.has_only_its_last_frame();
             let mark = saves.mark_due().filter(|_| takes);
             saves.resend_until.into_iter().chain(mark).min()
         });

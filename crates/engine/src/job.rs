@@ -527,20 +527,25 @@ impl JobTable {
         Some(table)
     }
 
+    /// Whether another process is to run it, when this one does not come to its end.
+    pub(crate) fn may_run(&self, id: JobId) -> bool {
+        self.entries.iter().find(|entry| entry.id == id).is_some_and(JobEntry::may_run)
+    }
+
     /// What is to be asked about a job that had not ended when its record was made.
     pub(crate) fn unended(&self, id: JobId) -> Option<Unended<'_>> {
         let entry = self.entries.iter().find(|entry| entry.id == id)?;
         let named = entry.options.named.as_deref();
         let (attempt, process) = (entry.attempt, entry.process.as_deref());
-        let may_run = named.is_some_and(|named| entry.waits || named.rerun_on_restart);
-        Some(Unended { id, name: &entry.name, named, attempt, may_run, process })
+        Some(Unended { id, name: &entry.name, named, attempt, may_run: entry.may_run(), process })
     }
 
     /// Starts a job of an earlier loading again: what is to be started.
     pub(crate) fn revive<A: App>(&mut self, id: JobId, work: A::Work, run: Epoch) -> Option<Start<A>> {
         let entry = self.unfinished(id)?;
         entry.run = run;
-        if !std::mem::take(&mut entry.waits) {
+        // Until a thread takes it up it waits, and a record that is made by then says so.
+        if !std::mem::replace(&mut entry.waits, true) {
             entry.attempt += 1;
         }
         entry.status = JobStatus::Queued;
@@ -586,6 +591,11 @@ impl Children {
 }
 
 impl JobEntry {
+    /// Whether another process is to run it, when this one does not come to its end.
+    fn may_run(&self) -> bool {
+        self.options.named.as_ref().is_some_and(|named| self.waits || named.rerun_on_restart)
+    }
+
     /// The loading of the session that started it, last.
     pub(crate) fn run(&self) -> Epoch {
         self.run

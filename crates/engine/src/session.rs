@@ -17,7 +17,7 @@ use windlass_sync::{HashKey, Shadow};
 use crate::client::{Client, token_hash};
 use crate::durable::Durable;
 use crate::guard::bury;
-use crate::job::{JobTable, PartialsUpdate};
+use crate::job::{JobStatus, JobTable, PartialsUpdate};
 use crate::size::StateSize;
 use crate::turn::{Cause, Origin};
 use crate::{
@@ -738,6 +738,8 @@ impl<A: App> Session<A> {
                 self.jobs.show(job, progress, elapsed, now);
                 self.tell_app(app, job, update, true);
             }
+            // The server goes down, and the one after it runs the job: it has not ended.
+            JobReport::Ended { status: JobStatus::Lost, .. } if self.draining.is_some() && self.jobs.may_run(job) => {}
             JobReport::Ended { status, text, elapsed, update } => {
                 self.jobs.end(job, status, text, elapsed);
                 if let Some(update) = update {

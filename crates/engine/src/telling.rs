@@ -218,8 +218,9 @@ impl<A: App> Session<A> {
 
     /// Sends a client what it has to be told, if it can be.
     pub(crate) fn tell(&mut self, app: &A, at: usize, scratch: &mut Scratch, changed: bool, now: Time) {
+        let is_later = self.has_only_its_last_frame();
         let client = &mut self.clients[at];
-        let takes = client.takes();
+        let takes = client.takes() && !is_later;
         let unseen = !takes && (self.dirty || self.jobs.dirty);
         let marks = takes && !client.stream.stale && client.mark_due().is_some_and(|due| due <= now || self.frozen);
         if !unseen && !marks && !client.lacks() && scratch.ops.is_empty() {

@@ -389,6 +389,53 @@ fn a_frozen_session_is_sealed_told_and_resumed() {
     }
 }
 
+/// [RESTORED-2] The one frame that may follow the sealed record comes when that is on disk, whatever else was being saved.
+#[test]
+fn a_frozen_session_with_a_save_under_way_tells_it_in_its_last_frame() {
+    let mut bench = saved();
+    bench.say(1, &json!(["a", 2, "add", 1]));
+    bench.pass(250 * MS);
+    bench.say(1, &json!(["a", 3, "add", 1]));
+    bench.take(1);
+    bench.turn(vec![Input::Freeze(500 * MS)]);
+    assert_eq!(bench.writing.len(), 2, "one of before, and the sealed one");
+    let turn = bench.writing.pop_front().unwrap().turn;
+    bench.turn(vec![Input::Saved { turn, bytes: 1, took: MS }]);
+    bench.pass(1000 * MS);
+    assert_eq!(bench.take(1), Vec::<Value>::new());
+    bench.save();
+    bench.flush();
+    assert_eq!(bench.take(1), [json!(["d", 5, 3, [], { "saved": 3 }])]);
+    for n in [4, 5] {
+        bench.crash().unwrap();
+        let sent = back(&mut bench, json!({ "epoch": EPOCH, "n": n, "sent": [EPOCH, 3], "seq": 3 }));
+        assert_eq!((sent.len(), &sent[0][1]["resumed"]), (1, &json!(true)), "{n}");
+    }
+}
+
+/// ONE-END. A job that another process is to run does not end with this one; all others are lost.
+#[test]
+fn a_job_that_runs_again_outlives_the_server_that_goes_down() {
+    let mut bench = saved();
+    // One that runs again, three that do not, and one of them has never run.
+    for (seq, order) in [["train", "2"], ["train", "3"], ["train", "5"], ["start", "0"]].iter().enumerate() {
+        let payload: u64 = order[1].parse().unwrap();
+        bench.say(1, &json!(["a", seq + 2, order[0], payload]));
+    }
+    bench.save();
+    let job = |n| JobId { epoch: Epoch(EPOCH), n };
+    let report = |n, report| Input::Report(job(n), Epoch(EPOCH), report);
+    for n in [1, 2, 4] {
+        bench.turn(vec![report(n, JobReport::Started)]);
+    }
+    bench.turn(vec![report(3, JobReport::Waiting { rank: 1, eta: None }), Input::Drain(500 * MS)]);
+    for n in 1..=4 {
+        let end = JobReport::Ended { status: JobStatus::Lost, text: None, elapsed: MS, update: None };
+        bench.turn(vec![report(n, end)]);
+    }
+    assert_eq!(bench.session.unfinished_jobs().collect::<Vec<_>>(), [job(1), job(3)]);
+}
+
 fn restored(record: &[u8]) -> Result<Session<support::Test>, RestoreError> {
     let options = SessionOptions {
         id: SessionId([1; 12]),

@@ -448,7 +448,14 @@ impl JobHandle {
     /// A job that waits ends at once and never runs. A running one ends when its callback returns: with
     /// [`End::Cancelled`](crate::End::Cancelled) if that is an error, with [`End::Done`](crate::End::Done) if it was finished anyway.
     pub fn cancel(&self) -> bool {
+        self.task.core().is_cancelled_by_handle.store(true, Ordering::Release);
         Shared::cancel(&self.task)
+    }
+
+    /// Whether somebody has asked for its end by a handle; a pool that shuts down asks too, but by none.
+    #[must_use]
+    pub fn was_cancelled(&self) -> bool {
+        self.task.core().is_cancelled_by_handle.load(Ordering::Acquire)
     }
 
     /// Asks one of the jobs that this job has started to stop, by its [number](Job::number), or one further down, by the
@@ -537,6 +544,8 @@ pub(crate) struct Core {
     pub(crate) has_given_up: AtomicBool,
     /// Whether the callback has seen that it should stop. Its thread alone reads it, after it has returned.
     pub(crate) has_seen_stop: AtomicBool,
+    /// Written before the life is: who reads it at the end of a job knows who has ended it.
+    pub(crate) is_cancelled_by_handle: AtomicBool,
     pub(crate) feed: Feed,
     pub(crate) is_final: Option<fn(&dyn Any) -> bool>,
     /// Where it comes from, when another job has started it.
@@ -566,6 +575,7 @@ impl Core {
             told_rank: AtomicU32::new(0),
             has_given_up: AtomicBool::new(false),
             has_seen_stop: AtomicBool::new(false),
+            is_cancelled_by_handle: AtomicBool::new(false),
             feed: Feed::default(),
             is_final,
             lineage: None,

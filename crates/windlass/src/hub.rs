@@ -185,7 +185,10 @@ impl<S: State> Hub<S> {
                     return;
                 }
                 match self.registry.open(id, || self.load_if(id, has_jobs_to_run)) {
-                    Ok(Some(cell)) => cell.timer_alone(),
+                    Ok(Some(cell)) => {
+                        self.tell_late(&cell);
+                        cell.timer_alone();
+                    }
                     Ok(None) => {}
                     Err(_) => {
                         tracing::warn!(session = %id, "its jobs wait until somebody comes back: there is no room")
@@ -285,7 +288,10 @@ impl<S: State> Hub<S> {
             return Err(gone());
         }
         match self.registry.open(id, || self.load(id)) {
-            Ok(Some(cell)) => Ok(cell),
+            Ok(Some(cell)) => {
+                self.tell_late(&cell);
+                Ok(cell)
+            }
             Ok(None) => Err(gone()),
             Err(close) if close.code == CloseCode::Busy => Err(Error::busy("the table of sessions")),
             Err(_) => Err(gone()),
@@ -500,10 +506,19 @@ impl<S: State> Hub<S> {
             has_room = true;
             load()
         });
-        if opened.is_err() && !has_room {
-            self.counters.sessions.add();
+        match &opened {
+            Ok(Some(cell)) => self.tell_late(cell),
+            Err(_) if !has_room => self.counters.sessions.add(),
+            _ => {}
         }
         opened
+    }
+
+    /// Whoever comes into memory while the server goes down has missed being told.
+    fn tell_late(&self, cell: &Arc<Cell<S>>) {
+        if self.draining.is_cancelled() {
+            cell.drain(RETURN_AFTER);
+        }
     }
 
     /// The session of the guest's home, or a fresh one.
@@ -757,4 +772,4 @@ const LISTED_AT_ONCE: usize = 1024;
 /// How long after a start nobody is forgotten.
 const GRACE: Duration = Duration::from_secs(10 * 60);
 pub(crate) const JANITOR_EVERY: Duration = Duration::from_secs(5);
-const RETURN_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const RETURN_AFTER: Duration = Duration::from_secs(1);

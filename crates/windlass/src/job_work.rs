@@ -133,7 +133,7 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
         let Self { slot, spec, work, functions } = *self;
         let functions = Arc::new(functions);
         let handle: Arc<OnceLock<JobHandle>> = Arc::default();
-        let prompter = Arc::clone(&reporter);
+        let (prompter, waiter) = (Arc::clone(&reporter), Arc::clone(&reporter));
         let sink = {
             let (functions, handle) = (Arc::clone(&functions), Arc::clone(&handle));
             let lines = std::sync::atomic::AtomicU64::new(0);
@@ -166,7 +166,11 @@ impl<S: State, T: Send + 'static> Startable<S> for Prepared<S, T> {
         };
         match job {
             Ok(job) => Submitted::Running(handle.get_or_init(|| job).clone()),
-            Err(SubmitError::ShuttingDown) => Submitted::Ended(functions.ended(End::Lost, Duration::ZERO)),
+            Err(SubmitError::ShuttingDown) => {
+                // It never ran, and the next process may be the one to run it.
+                waiter.report(JobReport::Waiting { rank: 0, eta: None });
+                Submitted::Ended(functions.ended(End::Lost, Duration::ZERO))
+            }
             Err(error) => Submitted::Ended(functions.failed(error.into())),
         }
     }
@@ -224,6 +228,9 @@ fn tell<S: State, T: Send + 'static>(
             if handle.get().is_some_and(JobHandle::has_partials) {
                 partials(reporter, functions, handle);
             }
+            // Nobody has asked for its end but the server, which goes down.
+            let is_asked_for = handle.get().is_some_and(JobHandle::was_cancelled);
+            let end = if matches!(end, End::Cancelled) && !is_asked_for { End::Lost } else { end };
             reporter.report(functions.ended(end, elapsed()));
         }
         _ => {}

@@ -299,7 +299,7 @@ impl<S: State> Live<S> {
     async fn drain_alone(&self, deadline: Duration) -> Result {
         let began = Instant::now();
         self.hub.draining.cancel();
-        self.hub.all().iter().for_each(|cell| cell.drain(Duration::from_secs(1)));
+        self.hub.all().iter().for_each(|cell| cell.drain(hub::RETURN_AFTER));
         let hub = Arc::clone(&self.hub);
         // Waits for threads, so it waits on one.
         let jobs = tokio::task::spawn_blocking(move || hub.program.services.pools.shutdown(deadline));
@@ -314,7 +314,7 @@ impl<S: State> Live<S> {
         // The last turns: what the jobs reported reaches the pages before the close does. Listed once more, for pages
         // that were on their way in; who comes even later finds `closing`.
         for cell in self.hub.all() {
-            cell.freeze(Duration::from_secs(1));
+            cell.freeze(hub::RETURN_AFTER);
             cell.run_if_free(None);
         }
         // What jobs have left of their time is the disk's.

@@ -260,6 +260,8 @@ impl<S: State, T: Send + 'static> Startable<S> for Again<S, T> {
             }
             // It was queued before, and stays so.
             Err(SubmitError::QueueFull(_) | SubmitError::OwnerQueueFull(_)) => Submitted::NotNow(self),
+            // The next process finds it.
+            Err(SubmitError::ShuttingDown) => Submitted::NotNow(self),
             Err(error) => Submitted::Ended(self.functions.failed(Error::internal(error.to_string()))),
         }
     }

@@ -108,8 +108,10 @@ fn diff(bytes: &[u8]) {
 
 /// Any ops as a patch of RFC 6902: written, or an error.
 fn json_patch(bytes: &[u8]) {
-    // Each item that is removed is an operation of its own: no list is as long as some numbers.
-    if bytes.split(|byte| !byte.is_ascii_digit()).any(|digits| digits.len() > 4) {
+    // Each item that is removed is an operation of its own: no list is as long as some numbers, however they are written.
+    let is_long =
+        |text: &[u8]| str::from_utf8(text).is_ok_and(|text| text.parse::<f64>().is_ok_and(|number| number >= 1e4));
+    if bytes.split(|byte| !(byte.is_ascii_digit() || b".eE+-".contains(byte))).any(is_long) {
         return;
     }
     for append in [false, true] {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use windlass_client::{Client, Event, Status, Until};
-use windlass_proxy::Proxy;
+use windlass_proxy::{Chaos, Proxy};
 
 use crate::page::{Page, settled};
 use crate::server::{Data, Server};
+use crate::work::{Random, Work};
 
 /// Waits until the servers on the folder have logged this.
 async fn logs(data: &Data, text: &str) {
@@ -48,6 +49,46 @@ async fn a_deploy_brings_every_page_back_whole_and_without_a_reload() {
     after["counter"] = before["counter"].clone();
     assert_eq!(settled(after), settled(before));
     assert!(!page.events().contains(&Event::Restored), "nothing was undone, and nothing is said of it");
+}
+
+/// RESUME, EXACTLY-ONCE, EVENTS, ONE-END, OUTLIVES, CONVERGE: one deploy after the other, behind a network that breaks, while pages
+/// work on and heavy tasks run: they ask for more before the signal, while the old process drains, and while there is none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deploys_in_a_row_with_everything_in_flight_lose_and_double_nothing() {
+    for seed in 1..=3 {
+        let (mut random, data) = (Random(seed), Data::new());
+        let mut server = Server::start(&data);
+        let gallery = Proxy::start(server.addr).await.unwrap();
+        let todomvc = Proxy::start(server.addr).await.unwrap();
+        todomvc.chaos(Chaos { seed, cut_after_max: 20_000, latency_max: Duration::ZERO, ..Chaos::default() });
+        let mut work = Work::start(&gallery.url(), &todomvc.url()).await;
+        let sessions = [work.list.client.session(), work.demo.client.session()];
+        for _ in 0..3 {
+            work.answered().await;
+            work.heavy(false);
+            work.some(&mut random);
+            tokio::time::sleep(Duration::from_micros(random.below(20_000))).await;
+            server.signal("TERM");
+            let ended = tokio::spawn(server.ended());
+            while !ended.is_finished() {
+                work.some(&mut random);
+                tokio::time::sleep(Duration::from_micros(random.below(20_000))).await;
+            }
+            assert!(ended.await.unwrap().success(), "seed {seed}");
+            work.some(&mut random);
+            server = Server::start(&data);
+            gallery.lead_to(server.addr);
+            todomvc.lead_to(server.addr);
+        }
+        work.answered().await;
+        assert_eq!([work.list.client.session(), work.demo.client.session()], sessions, "seed {seed}");
+        assert!(work.demo.client.traffic().reconnects >= 3, "seed {seed}");
+        let told = work.demo.events();
+        assert!(!told.contains(&Event::Restored), "seed {seed}: nothing was undone, and nothing is said of it");
+        work.ends_whole(server, &data).await;
+        let log = data.log();
+        assert!(!log.contains("ERROR"), "seed {seed}: nothing was wrong: {log}");
+    }
 }
 
 /// A second signal does not wait for anybody, and what was saved is there all the same.

@@ -8,3 +8,4 @@ mod disk;
 mod kill;
 mod page;
 mod server;
+mod work;
