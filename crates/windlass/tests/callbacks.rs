@@ -558,7 +558,10 @@ async fn who_waits_sees_a_place_and_a_hard_timeout_leaves_a_stuck_thread() {
     for _ in 0..3 {
         open.send(()).unwrap();
     }
-    assert_eq!(page.ended(3).await, ["timedout", "done 2", "done 3"]);
+    // For a moment two threads run, that of the stuck job and the one in its place: either end may be the first.
+    let mut ended = page.ended(3).await;
+    ended[1..].sort();
+    assert_eq!(ended, ["timedout", "done 2", "done 3"]);
     assert_eq!(page.job(2)["rank"], Value::Null);
     assert_eq!(stuck(&page.live).stuck, 0);
 }

@@ -115,7 +115,7 @@ async fn all_of_them_end_together() {
     let shop = Client::on(open_at(server.addr, "/", None).await.0, "bbbbbbbbbbbbbbbbbbbbbbbb").await;
     let stopped = tokio::spawn(server.stop());
     for mut page in pages {
-        page.until(|document| document["ended"] == json!(["Cancelled"])).await;
+        page.until(|document| document["ended"] == json!(["Lost"])).await;
         assert_eq!(page.closed().await.0, 4503);
     }
     assert_eq!(shop.closed().await.0, 4503);
