@@ -133,7 +133,7 @@ impl Work {
         // What the pages show is what a new process finds.
         let (list, demo) = (end(list).await, end(demo).await);
         server.kill();
-        let server = Server::start(&data);
+        let server = Server::start(data);
         for (path, (identity, document)) in [("/todomvc/", list), ("/", demo)] {
             let again =
                 Client::builder(format!("http://{}{path}", server.addr)).identity(identity).connect().await.unwrap();
