@@ -410,7 +410,7 @@ async fn a_server_that_goes_down_ends_its_jobs_and_tells_its_clients_when_to_ret
     client.until(|document| document["$jobs"][0]["status"] == "running").await;
     let addr = server.addr;
     let stopped = tokio::spawn(server.stop());
-    client.until(|document| document["ended"] == json!(["lost"])).await;
+    client.until(|document| document["ended"] == json!(["Lost"])).await;
     let (code, reason) = client.closed().await;
     assert_eq!(code, 4503);
     assert!((1_000..2_000).contains(&reason["retry_after_ms"].as_u64().unwrap()), "{reason}");

@@ -76,6 +76,8 @@ pub(crate) struct Host {
     pub(crate) undone: Vec<Emission>,
     /// It takes nothing more: its server goes.
     pub(crate) is_frozen: bool,
+    /// Its process is going down.
+    pub(crate) drains: bool,
     /// Its process has ended before anything of it was saved.
     pub(crate) never_was: bool,
     /// Jobs whose end was not reported.
@@ -121,6 +123,7 @@ impl Host {
             started: BTreeSet::new(),
             undone: Vec::new(),
             is_frozen: false,
+            drains: false,
             never_was: false,
             running: Vec::new(),
             over: Vec::new(),
@@ -191,7 +194,7 @@ impl Host {
             return broken("OUTLIVES", format!("the job {job} ran, and no record knows of it"));
         }
         (self.session, self.epoch) = (session, epoch);
-        (self.gone, self.never_was, self.is_frozen) = (false, false, false);
+        (self.gone, self.never_was, self.is_frozen, self.drains) = (false, false, false, false);
         // Its first turn tells the app of jobs that are lost.
         self.session.handle(&Ledger, Input::Timer, now);
         let state = self.session.state();

@@ -568,8 +568,11 @@ impl World {
 
     fn jobs(&mut self) -> Held {
         let Some(host) = self.some_host() else { return Ok(()) };
+        // What a server that goes down has lost has not ended when the next one runs it: it says no more.
+        let drains = self.hosts[host].drains;
         let ended = |random: &mut Random| {
-            let ends = [JobStatus::Done, JobStatus::Failed, JobStatus::Cancelled, JobStatus::TimedOut, JobStatus::Lost];
+            let lost = if drains { JobStatus::Cancelled } else { JobStatus::Lost };
+            let ends = [JobStatus::Done, JobStatus::Failed, JobStatus::Cancelled, JobStatus::TimedOut, lost];
             Report::Ended(*random.pick(&ends))
         };
         // A process of before the crash, or of the server that had the session before, does not know that it is over.
@@ -677,6 +680,7 @@ impl World {
     fn drain(&mut self) -> Held {
         self.note(|| "the server drains".to_owned());
         for host in (0..self.hosts.len()).filter(|&at| !self.hosts[at].gone).collect::<Vec<_>>() {
+            self.hosts[host].drains = true;
             self.turn(host, vec![In::Drain], false)?;
         }
         self.draining = self.random.one_in(2);
