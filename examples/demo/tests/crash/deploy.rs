@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use windlass_client::{Client, Event, Status, Until};
-use windlass_proxy::{Chaos, Proxy};
+use windlass_proxy::Proxy;
 
 use crate::page::{Page, settled};
 use crate::server::{Data, Server};
-use crate::work::{Random, Work};
+use crate::work::{Random, Ways, Work};
 
 /// Waits until the servers on the folder have logged this.
 async fn logs(data: &Data, text: &str) {
@@ -58,10 +58,8 @@ async fn deploys_in_a_row_with_everything_in_flight_lose_and_double_nothing() {
     for seed in 1..=3 {
         let (mut random, data) = (Random(seed), Data::new());
         let mut server = Server::start(&data);
-        let gallery = Proxy::start(server.addr).await.unwrap();
-        let todomvc = Proxy::start(server.addr).await.unwrap();
-        todomvc.chaos(Chaos { seed, cut_after_max: 20_000, latency_max: Duration::ZERO, ..Chaos::default() });
-        let mut work = Work::start(&gallery.url(), &todomvc.url()).await;
+        let ways = Ways::start(seed, &server).await;
+        let mut work = Work::start(&ways).await;
         let sessions = [work.list.client.session(), work.demo.client.session()];
         for _ in 0..3 {
             work.answered().await;
@@ -77,8 +75,7 @@ async fn deploys_in_a_row_with_everything_in_flight_lose_and_double_nothing() {
             assert!(ended.await.unwrap().success(), "seed {seed}");
             work.some(&mut random);
             server = Server::start(&data);
-            gallery.lead_to(server.addr);
-            todomvc.lead_to(server.addr);
+            ways.lead_to(&server);
         }
         work.answered().await;
         assert_eq!([work.list.client.session(), work.demo.client.session()], sessions, "seed {seed}");

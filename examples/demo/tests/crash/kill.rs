@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use windlass_client::Until;
-use windlass_proxy::{Chaos, Fault, Proxy};
+use windlass_proxy::Fault;
 
 use crate::server::{Data, Server};
-use crate::work::{Random, Work};
+use crate::work::{Random, Ways, Work};
 
 /// EXACTLY-ONCE, RESUME, EVENTS, ONE-END, OUTLIVES, CONVERGE: the server is killed again and again while two pages work; in the
 /// end each action counts once and in order, each notice has come once, each job has one end, and the pages show
@@ -44,18 +44,14 @@ async fn a_server_that_is_killed_at_random_moments_loses_and_doubles_nothing() {
 async fn round(seed: u64) {
     let (mut random, data) = (Random(seed), Data::new());
     let mut server = Server::start(&data);
-    let gallery = Proxy::start(server.addr).await.unwrap();
-    let todomvc = Proxy::start(server.addr).await.unwrap();
-    // Most of a session fits through, so that it goes on. Nothing is late: a hello that comes after that of the page's next
-    // connection takes over from it, and the page stops.
-    todomvc.chaos(Chaos { seed, cut_after_max: 20_000, latency_max: Duration::ZERO, ..Chaos::default() });
-    let mut work = Work::start(&gallery.url(), &todomvc.url()).await;
+    let ways = Ways::start(seed, &server).await;
+    let mut work = Work::start(&ways).await;
 
     for _ in 0..=random.below(3) {
         for _ in 0..=random.below(8) {
             work.some(&mut random);
             if random.below(5) == 0 {
-                gallery.fault([Fault::Reset, Fault::Close][random.below(2) as usize]);
+                ways.gallery.fault([Fault::Reset, Fault::Close][random.below(2) as usize]);
             }
             tokio::time::sleep(Duration::from_micros(random.below(60_000))).await;
         }
@@ -65,8 +61,7 @@ async fn round(seed: u64) {
             work.todo(Until::Saved);
         }
         server = Server::start(&data);
-        gallery.lead_to(server.addr);
-        todomvc.lead_to(server.addr);
+        ways.lead_to(&server);
     }
     work.ends_whole(server, &data).await;
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_client::{Client, Until};
+use windlass_proxy::{Chaos, Proxy};
 
 use crate::page::{Page, settled};
 use crate::server::{Data, Server};
@@ -21,6 +22,27 @@ impl Random {
     }
 }
 
+/// The networks between the pages and whichever server there is now.
+pub(crate) struct Ways {
+    pub(crate) gallery: Proxy,
+    todomvc: Proxy,
+}
+
+impl Ways {
+    /// Most of a session of the list fits through, so that it goes on. Nothing is late: a hello that comes after that of the
+    /// page's next connection takes over from it, and the page stops.
+    pub(crate) async fn start(seed: u64, server: &Server) -> Self {
+        let (gallery, todomvc) = (Proxy::start(server.addr).await.unwrap(), Proxy::start(server.addr).await.unwrap());
+        todomvc.chaos(Chaos { seed, cut_after_max: 20_000, latency_max: Duration::ZERO, ..Chaos::default() });
+        Self { gallery, todomvc }
+    }
+
+    pub(crate) fn lead_to(&self, server: &Server) {
+        self.gallery.lead_to(server.addr);
+        self.todomvc.lead_to(server.addr);
+    }
+}
+
 /// A list that grows by one title after the other, and the demo with its counter and heavy tasks.
 pub(crate) struct Work {
     pub(crate) list: Page,
@@ -34,11 +56,11 @@ pub(crate) struct Work {
 impl Work {
     /// With its first action a session is written down. Of one that a crash keeps from that, its page hears that it began
     /// anew.
-    pub(crate) async fn start(gallery: &str, todomvc: &str) -> Self {
-        let list = Page::start(Client::builder(format!("{todomvc}/todomvc/")));
+    pub(crate) async fn start(ways: &Ways) -> Self {
+        let list = Page::start(Client::builder(format!("{}/todomvc/", ways.todomvc.url())));
         let mut work = Self {
             list,
-            demo: Page::start(Client::builder(gallery)),
+            demo: Page::start(Client::builder(ways.gallery.url())),
             titles: Vec::new(),
             adds: 0,
             heavy: 0,
